@@ -1,0 +1,5 @@
+//! What tests start and make: a real etcd, a real Kubernetes API server, a certificate authority. A dev-dependency only.
+
+pub mod ca;
+pub mod etcd;
+pub mod kubernetes;
