@@ -1,1 +1,25 @@
-//! (being written)
+//! The API: transport → use cases → domain → store. It knows etcd and never Kubernetes.
+//!
+//! | I want to … | room |
+//! |---|---|
+//! | change who may do what | [`authz::policy`] |
+//! | change an error code or text | [`status`] |
+//! | add an RPC | `service/` (thin), `convert/` (messages ⇄ domain), `app/` (use case), a row in the policy |
+//! | change a limit of the server | [`server`] |
+
+pub mod app;
+pub mod authz;
+pub mod clock;
+pub mod config;
+pub mod context;
+pub mod convert;
+pub mod core;
+pub mod error;
+pub mod layers;
+pub mod metrics;
+pub mod names;
+pub mod pagination;
+pub mod server;
+pub mod service;
+pub mod status;
+pub mod wiring;

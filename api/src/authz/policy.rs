@@ -1,0 +1,163 @@
+//! The authorisation table: a row for every RPC, default deny.
+//!
+//! A test compares it with the descriptors of `allmende.v1`: an RPC without a row fails the build, and so does a row without an RPC.
+
+use allmende_domain::grant::Role;
+
+/// Who may call. A caller who fits one of a row's entries may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allow {
+    /// Has this role, for the member that the call names, now.
+    Member(Role),
+    /// Has this role of the cooperative.
+    Cooperative(Role),
+    /// Is the operator program of the cluster that the call names (cluster certificate).
+    OwnCluster,
+    /// Has any verified identity.
+    Known,
+}
+
+/// One row.
+#[derive(Debug)]
+pub struct Row {
+    /// Full name as in the request path, without the leading slash.
+    pub rpc: &'static str,
+    /// Empty would mean nobody.
+    pub allow: &'static [Allow],
+}
+
+const OPERATOR: Allow = Allow::Cooperative(Role::CooperativeOperator);
+const TREASURER: Allow = Allow::Cooperative(Role::CooperativeTreasurer);
+const COOPERATIVE_AUDITOR: Allow = Allow::Cooperative(Role::CooperativeAuditor);
+const VIEWER: Allow = Allow::Member(Role::Viewer);
+const ORDERER: Allow = Allow::Member(Role::Orderer);
+const APPROVER: Allow = Allow::Member(Role::Approver);
+const ACCOUNTANT: Allow = Allow::Member(Role::Accountant);
+const AUDITOR: Allow = Allow::Member(Role::Auditor);
+const ADMIN: Allow = Allow::Member(Role::Admin);
+
+/// The cooperative's own staff, for its master data.
+const OPERATOR_ONLY: &[Allow] = &[OPERATOR];
+const TREASURER_ONLY: &[Allow] = &[TREASURER];
+const COOPERATIVE: &[Allow] = &[OPERATOR, TREASURER, COOPERATIVE_AUDITOR];
+const KNOWN: &[Allow] = &[Allow::Known];
+const OWN_CLUSTER: &[Allow] = &[Allow::OwnCluster];
+
+/// Everybody with a role for the member, and the cooperative's staff: master data of the member.
+const MEMBER_READ: &[Allow] =
+    &[VIEWER, ORDERER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, OPERATOR, TREASURER, COOPERATIVE_AUDITOR];
+/// What runs for the member; the treasurer need not know.
+const PLATFORM_READ: &[Allow] = &[VIEWER, ORDERER, APPROVER, AUDITOR, ADMIN, OPERATOR, COOPERATIVE_AUDITOR];
+/// Ordering: the member itself, never the cooperative in its place.
+const ORDER: &[Allow] = &[ORDERER, ADMIN];
+const ADMIN_ONLY: &[Allow] = &[ADMIN];
+const MEMBER_ADMIN: &[Allow] = &[ADMIN, OPERATOR];
+/// Money of the member.
+const MONEY_READ: &[Allow] = &[VIEWER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, TREASURER, COOPERATIVE_AUDITOR];
+
+/// The table, by service.
+pub const TABLE: &[Row] = &[
+    Row { rpc: "allmende.v1.MemberService/CreateMember", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.MemberService/GetMember", allow: MEMBER_READ },
+    Row { rpc: "allmende.v1.MemberService/ListMembers", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.MemberService/UpdateMember", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.MemberService/CreateBillTo", allow: MEMBER_ADMIN },
+    Row { rpc: "allmende.v1.MemberService/GetBillTo", allow: MEMBER_READ },
+    Row { rpc: "allmende.v1.MemberService/ListBillTos", allow: MEMBER_READ },
+    Row { rpc: "allmende.v1.MemberService/CreateGrant", allow: MEMBER_ADMIN },
+    Row { rpc: "allmende.v1.MemberService/ListGrants", allow: MEMBER_READ },
+    Row { rpc: "allmende.v1.MemberService/RevokeGrant", allow: MEMBER_ADMIN },
+    Row { rpc: "allmende.v1.MemberService/ImportRegister", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.MemberService/ListRegisterEditions", allow: KNOWN },
+    Row { rpc: "allmende.v1.MemberService/GetRegisterEntry", allow: KNOWN },
+    Row { rpc: "allmende.v1.ClusterService/CreateCluster", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.ClusterService/GetCluster", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.ClusterService/ListClusters", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.ClusterService/UpdateClusterCapacity", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.ClusterService/FollowDesiredState", allow: OWN_CLUSTER },
+    Row { rpc: "allmende.v1.ClusterService/ReportObservations", allow: OWN_CLUSTER },
+    Row { rpc: "allmende.v1.TenantService/CreateTenant", allow: ORDER },
+    Row { rpc: "allmende.v1.TenantService/GetTenant", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.TenantService/ListTenants", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.TenantService/UpdateTenant", allow: ORDER },
+    Row { rpc: "allmende.v1.TenantService/DeleteTenant", allow: ADMIN_ONLY },
+    Row { rpc: "allmende.v1.QuotaService/GetPool", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.QuotaService/GetEntitlement", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.QuotaService/ListEntitlements", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.QuotaService/SetEntitlement", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.QuotaService/ListReservations", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.CatalogService/GetOffering", allow: KNOWN },
+    Row { rpc: "allmende.v1.CatalogService/ListOfferings", allow: KNOWN },
+    Row { rpc: "allmende.v1.CatalogService/PublishOfferingVersion", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.InstanceService/CreateInstance", allow: ORDER },
+    Row { rpc: "allmende.v1.InstanceService/GetInstance", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.InstanceService/ListInstances", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.InstanceService/RetryInstance", allow: ORDER },
+    Row { rpc: "allmende.v1.InstanceService/DeleteInstance", allow: ORDER },
+    Row { rpc: "allmende.v1.InstanceService/GetInstanceCredentials", allow: ORDER },
+    Row { rpc: "allmende.v1.OperationService/GetOperation", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.OperationService/ListOperations", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.UsageService/ReportFacts", allow: OWN_CLUSTER },
+    Row { rpc: "allmende.v1.UsageService/ImportUsage", allow: TREASURER_ONLY },
+    Row { rpc: "allmende.v1.UsageService/ListUsage", allow: MONEY_READ },
+    Row { rpc: "allmende.v1.UsageService/GetCost", allow: MONEY_READ },
+    Row { rpc: "allmende.v1.BillingService/CreatePriceList", allow: TREASURER_ONLY },
+    Row { rpc: "allmende.v1.BillingService/ListPriceLists", allow: KNOWN },
+    Row { rpc: "allmende.v1.BillingService/CreateAllocationKey", allow: TREASURER_ONLY },
+    Row { rpc: "allmende.v1.BillingService/ListAllocationKeys", allow: KNOWN },
+    Row { rpc: "allmende.v1.BillingService/CreatePot", allow: TREASURER_ONLY },
+    Row { rpc: "allmende.v1.BillingService/ListPots", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.BillingService/SetIssuer", allow: TREASURER_ONLY },
+    Row { rpc: "allmende.v1.BillingService/GetIssuer", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.BillingService/CreateRun", allow: TREASURER_ONLY },
+    Row { rpc: "allmende.v1.BillingService/GetRun", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.BillingService/ListRuns", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.BillingService/FinalizeRun", allow: TREASURER_ONLY },
+    Row { rpc: "allmende.v1.InvoiceService/GetInvoice", allow: MONEY_READ },
+    Row { rpc: "allmende.v1.InvoiceService/ListInvoices", allow: MONEY_READ },
+    Row { rpc: "allmende.v1.InvoiceService/GetInvoiceDocument", allow: MONEY_READ },
+];
+
+/// The row of an RPC by its full name; none means denied.
+pub fn row(rpc: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.rpc == rpc)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prost::Message;
+
+    use super::*;
+
+    fn rpcs_in_the_contract() -> BTreeSet<String> {
+        let set = prost_types::FileDescriptorSet::decode(allmende_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let mut names = BTreeSet::new();
+        for file in &set.file {
+            for service in &file.service {
+                for method in &service.method {
+                    names.insert(format!("{}.{}/{}", file.package(), service.name(), method.name()));
+                }
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn every_rpc_has_exactly_one_row_and_every_row_an_rpc() {
+        let rows: Vec<&str> = TABLE.iter().map(|row| row.rpc).collect();
+        let unique: BTreeSet<String> = rows.iter().map(|rpc| (*rpc).to_owned()).collect();
+        assert_eq!(unique.len(), rows.len(), "a row is there twice");
+        assert_eq!(unique, rpcs_in_the_contract());
+    }
+
+    #[test]
+    fn no_row_is_open_to_nobody_and_none_mixes_clusters_with_people() {
+        for row in TABLE {
+            assert!(!row.allow.is_empty(), "{}", row.rpc);
+            let cluster = row.allow.contains(&Allow::OwnCluster);
+            assert!(!cluster || row.allow.len() == 1, "{}", row.rpc);
+        }
+    }
+}

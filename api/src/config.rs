@@ -1,0 +1,51 @@
+//! Settings of `allmende-api`: flags, or environment variables with the prefix `ALLMENDE_API_`.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Parser;
+
+/// Serves the gRPC API of Allmende.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "allmende-api",
+    version,
+    after_help = "Example:\n  allmende-api --etcd-endpoints http://127.0.0.1:2379 --tls-cert tls.crt --tls-key tls.key \\\n    --client-ca ca.crt --documents-dir /var/lib/allmende/documents"
+)]
+pub struct Config {
+    /// Address of the gRPC API (TLS 1.3).
+    #[arg(long, env = "ALLMENDE_API_LISTEN", default_value = "0.0.0.0:8443")]
+    pub listen: SocketAddr,
+    /// Address of gRPC health, without TLS: for probes only.
+    #[arg(long, env = "ALLMENDE_API_HEALTH_LISTEN", default_value = "0.0.0.0:8444")]
+    pub health_listen: SocketAddr,
+    /// Address of /metrics, /livez and /readyz.
+    #[arg(long, env = "ALLMENDE_API_METRICS_LISTEN", default_value = "0.0.0.0:9090")]
+    pub metrics_listen: SocketAddr,
+    /// Endpoints of etcd, separated by commas.
+    #[arg(long, env = "ALLMENDE_API_ETCD_ENDPOINTS", value_delimiter = ',', required = true)]
+    pub etcd_endpoints: Vec<String>,
+    /// Certificate chain of the server, PEM.
+    #[arg(long, env = "ALLMENDE_API_TLS_CERT")]
+    pub tls_cert: PathBuf,
+    /// Private key of the server, PEM.
+    #[arg(long, env = "ALLMENDE_API_TLS_KEY")]
+    pub tls_key: PathBuf,
+    /// Authorities of client certificates, PEM.
+    #[arg(long, env = "ALLMENDE_API_CLIENT_CA")]
+    pub client_ca: PathBuf,
+    /// Revocation list, PEM. Without it nothing is revoked.
+    #[arg(long, env = "ALLMENDE_API_CRL")]
+    pub crl: Option<PathBuf>,
+    /// Where the billing worker puts the documents of issued invoices.
+    #[arg(long, env = "ALLMENDE_API_DOCUMENTS_DIR")]
+    pub documents_dir: PathBuf,
+    /// `json` or `text`.
+    #[arg(long, env = "ALLMENDE_API_LOG_FORMAT", default_value = "json")]
+    pub log_format: String,
+    /// Filter of log lines, for example `info,allmende_api=debug`.
+    #[arg(long, env = "ALLMENDE_API_LOG", default_value = "info")]
+    pub log: String,
+    /// Longest time that a drain waits for calls under way, seconds.
+    #[arg(long, env = "ALLMENDE_API_DRAIN_SECONDS", default_value_t = 20)]
+    pub drain_seconds: u64,
+}

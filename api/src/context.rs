@@ -1,0 +1,47 @@
+//! What a use case knows about a call before it looks at the request: who calls, which RPC, when.
+
+use allmende_identity::{Caller, Identity};
+use jiff::Timestamp;
+use tonic::Request;
+
+use crate::{
+    authz::policy::{self, Row},
+    clock::Clock,
+    error::AppError,
+};
+
+/// The RPC of a call; put into the request by [`layers::call`](crate::layers::call) from the request path.
+#[derive(Debug, Clone, Copy)]
+pub struct Rpc(pub &'static Row);
+
+/// Identity, RPC and time of one call.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// From the verified certificate, never from anything the client can set otherwise.
+    pub identity: Identity,
+    /// Row of the authorisation table.
+    pub row: &'static Row,
+    /// Taken once: every decision of one call sees the same time.
+    pub now: Timestamp,
+}
+
+impl Context {
+    /// Reads the context of a request. Fails closed when the layer that names the RPC is missing.
+    pub fn of<T>(request: &Request<T>, clock: &dyn Clock) -> Result<Self, AppError> {
+        let identity = Caller::from_extensions(request.extensions())
+            .and_then(|caller| caller.identity.clone())
+            .ok_or(AppError::Unauthenticated)?;
+        let Rpc(row) = request
+            .extensions()
+            .get::<Rpc>()
+            .copied()
+            .ok_or_else(|| AppError::internal("a request came past the call layer"))?;
+        Ok(Self { identity, row, now: clock.now() })
+    }
+
+    /// For tests of use cases and for work without a transport.
+    pub fn new(identity: Identity, rpc: &str, now: Timestamp) -> Result<Self, AppError> {
+        let row = policy::row(rpc).ok_or_else(|| AppError::internal(format!("no row for {rpc}")))?;
+        Ok(Self { identity, row, now })
+    }
+}

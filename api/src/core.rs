@@ -1,0 +1,90 @@
+//! What every use case shares: the store, the clock, the right to act, and the one way to commit a change.
+
+use std::{future::Future, sync::Arc};
+
+use allmende_domain::ids::RequestId;
+use allmende_store::{Store, TransactError, Txn};
+use jiff::Timestamp;
+use prost::Message;
+use serde::{Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    authz::{Authorizer, authorizer::Actor},
+    clock::Clock,
+    error::AppError,
+};
+
+/// Shared by all use cases; cheap to clone.
+#[derive(Clone)]
+pub struct Core {
+    /// The only source of truth.
+    pub store: Store,
+    /// Passed in, so that tests set the time.
+    pub clock: Arc<dyn Clock>,
+    /// Applies the table.
+    pub authorizer: Authorizer,
+}
+
+/// A change as the client asked for it: who, under which request id, with which body, for real or as a preview.
+#[derive(Debug)]
+pub struct Change {
+    /// Who acts, by which right.
+    pub actor: Actor,
+    /// From the client; a fresh one where it sent none (then a repeat is a new request).
+    pub request_id: RequestId,
+    /// SHA-256 of the request message: the same id with another body is refused.
+    pub body_hash: String,
+    /// Check and compute everything, commit nothing.
+    pub validate_only: bool,
+    /// When the call came in.
+    pub now: Timestamp,
+}
+
+impl Change {
+    /// Reads the request id and hashes the message.
+    pub fn new(
+        actor: Actor,
+        request_id: &str,
+        message: &impl Message,
+        validate_only: bool,
+        now: Timestamp,
+    ) -> Result<Self, AppError> {
+        let request_id = if request_id.is_empty() {
+            RequestId::random()
+        } else {
+            request_id
+                .parse()
+                .map_err(|_| AppError::invalid("request_id", "must be a UUID, for example of `uuidgen`"))?
+        };
+        tracing::Span::current().record("request_id", tracing::field::display(&request_id));
+        let body_hash = hex::encode(Sha256::digest(message.encode_to_vec()));
+        Ok(Self { actor, request_id, body_hash, validate_only, now })
+    }
+}
+
+impl Core {
+    /// Commits what `decide` makes, once: with receipt, compares and bounded retry on conflict only. With `validate_only` nothing is
+    /// committed and the same answer comes back.
+    ///
+    /// `decide` loads, lets the domain decide and gives the transaction (audit entry included) with the answer; it may run several times.
+    pub async fn commit<R, F, Fut>(&self, change: &Change, mut decide: F) -> Result<R, AppError>
+    where
+        R: Serialize + DeserializeOwned,
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<(Txn, R), AppError>>,
+    {
+        if change.validate_only {
+            return decide().await.map(|(_, answer)| answer);
+        }
+        self.store
+            .transact(&change.actor.principal, &change.request_id, &change.body_hash, change.now, |_attempt| decide())
+            .await
+            .map_err(|error| match error {
+                TransactError::Refused(refused) => refused,
+                TransactError::RequestIdReused => AppError::RequestIdReused,
+                TransactError::Contention => AppError::Contention,
+                TransactError::Store(error) => error.into(),
+            })
+    }
+}

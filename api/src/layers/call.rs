@@ -1,0 +1,209 @@
+//! The call layer: names the RPC (default deny), requires an identity, bounds the call, logs and counts it.
+//!
+//! Order: path → row of the table → identity → place in the concurrency limit → deadline → service, with panics caught.
+
+use std::{
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+    time::{Duration, Instant},
+};
+
+use allmende_identity::Caller;
+use futures::FutureExt;
+use http::{HeaderMap, Request, Response};
+use tokio::sync::Semaphore;
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+use tracing::Instrument;
+
+use crate::{authz::policy, context::Rpc, error::AppError, metrics::ApiMetrics};
+
+/// Services that are not of the contract, open to every caller with an identity.
+const REFLECTION_PREFIX: &str = "/grpc.reflection.";
+
+/// Limits of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct CallLimits {
+    /// Calls under way at once; one more is refused.
+    pub concurrency: usize,
+    /// Longest time to the first response; a shorter `grpc-timeout` wins. Streams of an operator live longer: their response begins at once.
+    pub deadline: Duration,
+}
+
+/// Makes [`CallService`]s that share one limit and one set of metrics.
+#[derive(Debug, Clone)]
+pub struct CallLayer {
+    permits: Arc<Semaphore>,
+    deadline: Duration,
+    metrics: ApiMetrics,
+}
+
+impl CallLayer {
+    /// With these limits.
+    pub fn new(limits: CallLimits, metrics: ApiMetrics) -> Self {
+        Self { permits: Arc::new(Semaphore::new(limits.concurrency)), deadline: limits.deadline, metrics }
+    }
+}
+
+impl<S> Layer<S> for CallLayer {
+    type Service = CallService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CallService { inner, layer: self.clone() }
+    }
+}
+
+/// See the module.
+#[derive(Debug, Clone)]
+pub struct CallService<S> {
+    inner: S,
+    layer: CallLayer,
+}
+
+impl<S> Service<Request<Body>> for CallService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The service that was polled ready answers; its clone waits for the next call.
+        let standby = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, standby);
+        let layer = self.layer.clone();
+        Box::pin(async move { layer.run(ready, request).await })
+    }
+}
+
+impl CallLayer {
+    async fn run<S>(self, service: S, request: Request<Body>) -> Result<Response<Body>, S::Error>
+    where
+        S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+    {
+        let started = Instant::now();
+        let path = request.uri().path().trim_start_matches('/').to_owned();
+        let rpc = policy::row(&path).map_or("unknown", |row| row.rpc);
+        let span = tracing::info_span!(
+            "call",
+            rpc,
+            caller = tracing::field::Empty,
+            member = tracing::field::Empty,
+            request_id = tracing::field::Empty
+        );
+        let in_flight = self.metrics.enter();
+        let outcome = self.guarded(service, request).instrument(span.clone()).await;
+        drop(in_flight);
+        let response = match outcome {
+            Ok(response) => response?,
+            Err(refused) => Status::from(refused).into_http(),
+        };
+        let code = code_of(response.headers());
+        let elapsed = started.elapsed();
+        self.metrics.finished(rpc, code, elapsed);
+        span.in_scope(|| tracing::info!(code = ?code, duration_ms = elapsed.as_millis() as u64, "call"));
+        Ok(response)
+    }
+
+    /// The outer error is a refusal of this layer, the inner one the service's own.
+    async fn guarded<S>(
+        &self,
+        mut service: S,
+        mut request: Request<Body>,
+    ) -> Result<Result<Response<Body>, S::Error>, AppError>
+    where
+        S: Service<Request<Body>, Response = Response<Body>> + Send + 'static,
+        S::Future: Send + 'static,
+        S::Error: Send + 'static,
+    {
+        let known = Caller::from_extensions(request.extensions()).is_some_and(|caller| caller.identity.is_some());
+        if !known {
+            return Err(AppError::Unauthenticated);
+        }
+        let path = request.uri().path();
+        match policy::row(path.trim_start_matches('/')) {
+            Some(row) => {
+                request.extensions_mut().insert(Rpc(row));
+            }
+            None if path.starts_with(REFLECTION_PREFIX) => {}
+            None => {
+                let description = "this method is not part of allmende.v1".to_owned();
+                return Err(AppError::Forbidden { description });
+            }
+        }
+        let _permit = self.permits.try_acquire().map_err(|_| AppError::LimitExceeded {
+            description: "too many calls at once: repeat in a second with the same request_id".to_owned(),
+        })?;
+        let deadline = deadline(request.headers()).map_or(self.deadline, |asked| asked.min(self.deadline));
+        let call = AssertUnwindSafe(service.call(request)).catch_unwind();
+        match tokio::time::timeout(deadline, call).await {
+            Err(_elapsed) => Err(AppError::DeadlineExceeded),
+            Ok(Err(panic)) => Err(AppError::internal(format!("panic: {}", panic_text(panic.as_ref())))),
+            Ok(Ok(answer)) => Ok(answer),
+        }
+    }
+}
+
+/// The client's `grpc-timeout`: up to eight digits and a unit.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number.saturating_mul(3600))),
+        "M" => Some(Duration::from_secs(number.saturating_mul(60))),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// Errors answer with headers alone; a response without `grpc-status` there succeeded so far.
+fn code_of(headers: &HeaderMap) -> Code {
+    headers.get("grpc-status").map_or(Code::Ok, |value| Code::from_bytes(value.as_bytes()))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without text")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_timeout_is_read_in_every_unit_and_nonsense_is_ignored() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().unwrap());
+            deadline(&headers)
+        };
+        assert_eq!(read("5S"), Some(Duration::from_secs(5)));
+        assert_eq!(read("250m"), Some(Duration::from_millis(250)));
+        assert_eq!(read("1H"), Some(Duration::from_secs(3600)));
+        assert_eq!(read("S"), None);
+        assert_eq!(read("-1S"), None);
+        assert_eq!(read("123456789S"), None);
+    }
+}

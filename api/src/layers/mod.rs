@@ -1,0 +1,3 @@
+//! What every call passes before it reaches a service: one layer, in one order.
+
+pub mod call;

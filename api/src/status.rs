@@ -1,0 +1,217 @@
+//! The one error table: every [`AppError`] has its gRPC code, its public text and its `google.rpc` details here.
+//!
+//! AIP-193. `ErrorInfo.reason` is the contract (`allmende.v1.ErrorReason`), texts are not.
+
+use std::collections::HashMap;
+
+use allmende_domain::violation::{FieldViolation, ViolationReason};
+use allmende_proto::{ERROR_DOMAIN, v1::ErrorReason};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::error::{AppError, QuotaShortfall};
+
+/// How long a client should wait before it repeats a call that found the store unavailable.
+const RETRY_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl From<AppError> for Status {
+    fn from(error: AppError) -> Self {
+        let mut details = ErrorDetails::new();
+        details.set_error_info(reason_text(reason(&error)), ERROR_DOMAIN, HashMap::<String, String>::new());
+        let code = code(&error);
+        let text = match &error {
+            AppError::Internal { context } => incident(context),
+            other => public_text(other),
+        };
+        add_details(&mut details, &error);
+        Status::with_error_details(code, text, details)
+    }
+}
+
+/// Code of each error. No `_` arm: a new variant must choose.
+fn code(error: &AppError) -> Code {
+    match error {
+        AppError::Invalid(_) => Code::InvalidArgument,
+        AppError::NotFound { .. } => Code::NotFound,
+        AppError::AlreadyExists { .. } | AppError::RequestIdReused => Code::AlreadyExists,
+        AppError::StaleEtag { .. } | AppError::Contention => Code::Aborted,
+        AppError::QuotaExceeded { .. } | AppError::LimitExceeded { .. } => Code::ResourceExhausted,
+        AppError::Unauthenticated => Code::Unauthenticated,
+        AppError::Forbidden { .. } => Code::PermissionDenied,
+        AppError::WrongState { .. } | AppError::PeriodClosed { .. } | AppError::WatermarkMissing { .. } => {
+            Code::FailedPrecondition
+        }
+        AppError::Unavailable => Code::Unavailable,
+        AppError::DeadlineExceeded => Code::DeadlineExceeded,
+        AppError::Internal { .. } => Code::Internal,
+    }
+}
+
+/// Reason of each error, for programs.
+fn reason(error: &AppError) -> ErrorReason {
+    match error {
+        AppError::Invalid(violations) => shared_reason(violations),
+        AppError::NotFound { .. } => ErrorReason::NotFound,
+        AppError::AlreadyExists { .. } => ErrorReason::AlreadyExists,
+        AppError::RequestIdReused => ErrorReason::RequestIdReused,
+        AppError::StaleEtag { .. } => ErrorReason::StaleEtag,
+        AppError::Contention => ErrorReason::Contention,
+        AppError::QuotaExceeded { .. } => ErrorReason::QuotaExceeded,
+        AppError::Unauthenticated => ErrorReason::Unauthenticated,
+        AppError::Forbidden { .. } => ErrorReason::PermissionDenied,
+        AppError::WrongState { .. } => ErrorReason::WrongState,
+        AppError::PeriodClosed { .. } => ErrorReason::PeriodClosed,
+        AppError::WatermarkMissing { .. } => ErrorReason::WatermarkMissing,
+        AppError::Unavailable => ErrorReason::Unavailable,
+        AppError::DeadlineExceeded => ErrorReason::DeadlineExceeded,
+        AppError::LimitExceeded { .. } => ErrorReason::LimitExceeded,
+        AppError::Internal { .. } => ErrorReason::Internal,
+    }
+}
+
+/// A special reason only when every wrong field has it; else the general one.
+fn shared_reason(violations: &[FieldViolation]) -> ErrorReason {
+    let mut reasons = violations.iter().map(|v| v.reason);
+    let Some(first) = reasons.next() else { return ErrorReason::InvalidArgument };
+    if reasons.any(|reason| reason != first) {
+        return ErrorReason::InvalidArgument;
+    }
+    match first {
+        ViolationReason::Invalid => ErrorReason::InvalidArgument,
+        ViolationReason::RegisterKeyUnknown => ErrorReason::RegisterKeyUnknown,
+        ViolationReason::LeitwegIdInvalid => ErrorReason::LeitwegIdInvalid,
+        ViolationReason::ParametersInvalid => ErrorReason::ParametersInvalid,
+        ViolationReason::PageTokenInvalid => ErrorReason::PageTokenInvalid,
+    }
+}
+
+/// `QUOTA_EXCEEDED` for `ErrorReason::QuotaExceeded`.
+fn reason_text(reason: ErrorReason) -> String {
+    reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned()
+}
+
+fn public_text(error: &AppError) -> String {
+    match error {
+        AppError::Invalid(violations) => match violations.as_slice() {
+            [one] => format!("{}: {}", one.field, one.description),
+            many => format!("{} fields are wrong; the details name each", many.len()),
+        },
+        AppError::NotFound { resource } => format!("{resource} not found"),
+        AppError::AlreadyExists { resource } => format!("{resource} exists already"),
+        AppError::RequestIdReused => {
+            "this request_id was used before with another body: use a new one for a new request".to_owned()
+        }
+        AppError::StaleEtag { resource } => {
+            format!("{resource} was changed since it was read: read it again, then repeat with its new etag")
+        }
+        AppError::Contention => "others change the same thing right now: repeat with the same request_id".to_owned(),
+        AppError::QuotaExceeded { subject, shortfalls } => {
+            let parts: Vec<String> = shortfalls.iter().map(shortfall_text).collect();
+            format!("{subject}: {}. The cooperative's operator can raise the entitlement", parts.join("; "))
+        }
+        AppError::Unauthenticated => {
+            "no verified certificate with an allmende:// identity was shown: sign in with one".to_owned()
+        }
+        AppError::Forbidden { description } | AppError::LimitExceeded { description } => description.clone(),
+        AppError::WrongState { resource, description } => format!("{resource}: {description}"),
+        AppError::PeriodClosed { period } => {
+            format!("period {period} is closed: late facts go to the next open period")
+        }
+        AppError::WatermarkMissing { clusters } => format!(
+            "the facts of {} are not complete to the period's end: wait for them, or record a decision in watermark_decision",
+            clusters.join(", ")
+        ),
+        AppError::Unavailable => "the store cannot be reached right now: repeat with the same request_id".to_owned(),
+        AppError::DeadlineExceeded => {
+            "the deadline passed and the outcome may be unknown: repeat with the same request_id".to_owned()
+        }
+        AppError::Internal { .. } => String::new(),
+    }
+}
+
+fn shortfall_text(short: &QuotaShortfall) -> String {
+    format!("{} limit {}, used {}, asked {}", short.resource, short.limit, short.used, short.asked)
+}
+
+fn add_details(details: &mut ErrorDetails, error: &AppError) {
+    match error {
+        AppError::Invalid(violations) => {
+            for violation in violations {
+                details.add_bad_request_violation(&violation.field, &violation.description);
+            }
+        }
+        AppError::QuotaExceeded { subject, shortfalls } => {
+            for short in shortfalls {
+                details.add_quota_failure_violation(format!("{subject}/{}", short.resource), shortfall_text(short));
+            }
+        }
+        AppError::WrongState { resource, description } => {
+            details.add_precondition_failure_violation("STATE", resource, description);
+        }
+        AppError::NotFound { resource } | AppError::AlreadyExists { resource } => {
+            details.set_resource_info("allmende", resource, "", "");
+        }
+        AppError::Unavailable | AppError::Contention => {
+            details.set_retry_info(Some(RETRY_DELAY));
+        }
+        AppError::RequestIdReused
+        | AppError::StaleEtag { .. }
+        | AppError::Unauthenticated
+        | AppError::Forbidden { .. }
+        | AppError::PeriodClosed { .. }
+        | AppError::WatermarkMissing { .. }
+        | AppError::DeadlineExceeded
+        | AppError::LimitExceeded { .. }
+        | AppError::Internal { .. } => {}
+    }
+}
+
+/// Logs a defect under a fresh incident id and gives back the only text that may leave.
+fn incident(context: &str) -> String {
+    let id = uuid::Uuid::new_v4();
+    tracing::error!(incident = %id, context, "internal error");
+    format!("internal error, incident {id}: tell the cooperative's operator this id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_internal_text_never_leaves() {
+        let status = Status::from(AppError::internal("etcd password is hunter2"));
+        assert_eq!(status.code(), Code::Internal);
+        assert!(!status.message().contains("hunter2"));
+        assert!(!String::from_utf8_lossy(status.details()).contains("hunter2"));
+        assert!(status.message().contains("incident"));
+    }
+
+    #[test]
+    fn all_wrong_fields_are_named_at_once() {
+        let error = AppError::Invalid(vec![FieldViolation::new("a", "wrong"), FieldViolation::new("b", "wrong too")]);
+        let status = Status::from(error);
+        let fields: Vec<_> = status
+            .get_details_bad_request()
+            .map(|bad| bad.field_violations.into_iter().map(|v| v.field).collect())
+            .unwrap_or_default();
+        assert_eq!(fields, ["a", "b"]);
+    }
+
+    #[test]
+    fn a_special_reason_is_given_only_when_every_wrong_field_has_it() {
+        let leitweg = FieldViolation::new("x", "y").because(ViolationReason::LeitwegIdInvalid);
+        assert_eq!(reason(&AppError::Invalid(vec![leitweg.clone()])), ErrorReason::LeitwegIdInvalid);
+        let mixed = vec![leitweg, FieldViolation::new("z", "y")];
+        assert_eq!(reason(&AppError::Invalid(mixed)), ErrorReason::InvalidArgument);
+    }
+
+    #[test]
+    fn quota_failures_carry_limit_used_and_asked() {
+        let shortfalls =
+            vec![QuotaShortfall { resource: "requests.cpu".into(), limit: 4000, used: 3000, asked: 2000 }];
+        let status = Status::from(AppError::QuotaExceeded { subject: "members/a/entitlements/b".into(), shortfalls });
+        let quota = status.get_details_quota_failure().map(|q| q.violations).unwrap_or_default();
+        assert_eq!(quota[0].subject, "members/a/entitlements/b/requests.cpu");
+        assert_eq!(quota[0].description, "requests.cpu limit 4000, used 3000, asked 2000");
+    }
+}

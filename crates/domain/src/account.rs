@@ -1,0 +1,224 @@
+//! The quota account of one member on one cluster: reserved ≤ guaranteed − lent + borrowed, always.
+//!
+//! Reserved is the sum of the holders and nothing else: there is no second number that could differ.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    ids::{ClusterId, MemberId},
+    resources::{AmountError, Resources, Shortfall},
+};
+
+/// Most holders in one account: an account is one stored value with a size limit.
+pub const HOLDERS_MAX: usize = 2_000;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaAccount {
+    /// Whose.
+    pub member: MemberId,
+    /// On which cluster.
+    pub cluster: ClusterId,
+    /// The guaranteed part of the pool (entitlement).
+    pub guaranteed: Resources,
+    /// Given to others for a time.
+    pub lent: Resources,
+    /// Taken from others for a time.
+    pub borrowed: Resources,
+    /// What each tenant's workspace and each instance holds, by resource name.
+    pub holders: BTreeMap<String, Resources>,
+    /// Number of the resolution that gave the entitlement.
+    pub resolution: String,
+}
+
+/// Why a reservation was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ReserveError {
+    /// Entitlement does not cover it.
+    #[error("the entitlement does not cover this")]
+    Exceeded(Vec<Shortfall>),
+    /// The holder has one already.
+    #[error("{0} holds a reservation already")]
+    AlreadyHeld(String),
+    /// The holder has none.
+    #[error("{0} holds no reservation")]
+    NotHeld(String),
+    /// Too many holders.
+    #[error("the account holds {HOLDERS_MAX} reservations, which is the most")]
+    TooManyHolders,
+    /// The sum is no amount.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
+}
+
+impl QuotaAccount {
+    /// An account without entitlement.
+    pub fn empty(member: MemberId, cluster: ClusterId) -> Self {
+        Self {
+            member,
+            cluster,
+            guaranteed: Resources::ZERO,
+            lent: Resources::ZERO,
+            borrowed: Resources::ZERO,
+            holders: BTreeMap::new(),
+            resolution: String::new(),
+        }
+    }
+
+    /// What may be reserved in all: guaranteed − lent + borrowed.
+    ///
+    /// # Errors
+    /// Never for an account made by this module's functions.
+    pub fn limit(&self) -> Result<Resources, AmountError> {
+        self.guaranteed.checked_sub(self.lent)?.checked_add(self.borrowed)
+    }
+
+    /// Sum of what is held.
+    ///
+    /// # Errors
+    /// As [`limit`](Self::limit).
+    pub fn reserved(&self) -> Result<Resources, AmountError> {
+        Resources::sum(self.holders.values())
+    }
+
+    /// What may still be reserved.
+    ///
+    /// # Errors
+    /// As [`limit`](Self::limit).
+    pub fn available(&self) -> Result<Resources, AmountError> {
+        Ok(self.limit()?.saturating_sub(self.reserved()?))
+    }
+
+    /// Reserves for a new holder.
+    ///
+    /// # Errors
+    /// When it does not fit, or the holder has one: then nothing is changed.
+    pub fn admit(&self, holder: &str, asked: Resources) -> Result<Self, ReserveError> {
+        if self.holders.contains_key(holder) {
+            return Err(ReserveError::AlreadyHeld(holder.to_owned()));
+        }
+        if self.holders.len() >= HOLDERS_MAX {
+            return Err(ReserveError::TooManyHolders);
+        }
+        self.with(holder, asked)
+    }
+
+    /// Changes what a holder holds. Growing must fit; shrinking always may, also in an account over its entitlement.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit).
+    pub fn change(&self, holder: &str, asked: Resources) -> Result<Self, ReserveError> {
+        if !self.holders.contains_key(holder) {
+            return Err(ReserveError::NotHeld(holder.to_owned()));
+        }
+        self.with(holder, asked)
+    }
+
+    /// Gives a holder's reservation back. Releasing twice is the same as once.
+    #[must_use]
+    pub fn release(&self, holder: &str) -> Self {
+        let mut next = self.clone();
+        next.holders.remove(holder);
+        next
+    }
+
+    /// Sets the guaranteed part.
+    ///
+    /// # Errors
+    /// When it would not cover what is reserved.
+    pub fn with_guaranteed(&self, guaranteed: Resources, resolution: &str) -> Result<Self, ReserveError> {
+        let next = Self { guaranteed, resolution: resolution.to_owned(), ..self.clone() };
+        let short = self.reserved()?.shortfalls(&Resources::ZERO, &next.limit()?);
+        if short.is_empty() { Ok(next) } else { Err(ReserveError::Exceeded(short)) }
+    }
+
+    fn with(&self, holder: &str, asked: Resources) -> Result<Self, ReserveError> {
+        let before = self.holders.get(holder).copied().unwrap_or_default();
+        let others = self.reserved()?.checked_sub(before)?;
+        let growth = asked.saturating_sub(before);
+        // Told against what all hold now, so that the numbers are those that the member sees.
+        let used = others.checked_add(before)?;
+        let short = growth.shortfalls(&used, &self.limit()?);
+        if !short.is_empty() {
+            return Err(ReserveError::Exceeded(short));
+        }
+        let mut next = self.clone();
+        next.holders.insert(holder.to_owned(), asked);
+        Ok(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn account(guaranteed: i64) -> QuotaAccount {
+        let all = Resources { cpu_milli: guaranteed, memory_bytes: guaranteed, storage_bytes: guaranteed, pods: guaranteed };
+        QuotaAccount {
+            guaranteed: all,
+            ..QuotaAccount::empty("m-05766044".parse().unwrap(), "local-1".parse().unwrap())
+        }
+    }
+
+    fn cpu(amount: i64) -> Resources {
+        Resources { cpu_milli: amount, ..Resources::ZERO }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Admit(u8, i64),
+        Change(u8, i64),
+        Release(u8),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (0..6u8, 0..60i64).prop_map(|(h, a)| Step::Admit(h, a)),
+            (0..6u8, 0..60i64).prop_map(|(h, a)| Step::Change(h, a)),
+            (0..6u8).prop_map(Step::Release),
+        ];
+        prop::collection::vec(step, 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn reserved_never_exceeds_the_limit_whatever_is_asked(steps in steps()) {
+            let mut account = account(100);
+            for step in steps {
+                let next = match step {
+                    Step::Admit(h, a) => account.admit(&h.to_string(), cpu(a)),
+                    Step::Change(h, a) => account.change(&h.to_string(), cpu(a)),
+                    Step::Release(h) => Ok(account.release(&h.to_string())),
+                };
+                if let Ok(next) = next { account = next; }
+                prop_assert!(account.reserved().unwrap().cpu_milli <= 100);
+            }
+        }
+
+        #[test]
+        fn admit_then_release_is_identity(amount in 0..100i64) {
+            let before = account(100);
+            let after = before.admit("a", cpu(amount)).unwrap().release("a");
+            prop_assert_eq!(before, after);
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_limit_used_and_asked() {
+        let account = account(4000).admit("a", cpu(3000)).unwrap();
+        let Err(ReserveError::Exceeded(short)) = account.admit("b", cpu(2000)) else { panic!("must not fit") };
+        assert_eq!(short, [Shortfall { resource: "requests.cpu".into(), limit: 4000, used: 3000, asked: 2000 }]);
+    }
+
+    #[test]
+    fn an_entitlement_is_not_lowered_below_what_is_reserved() {
+        let account = account(4000).admit("a", cpu(3000)).unwrap();
+        assert!(account.with_guaranteed(cpu(2000), "x").is_err());
+        assert!(account.with_guaranteed(cpu(3000), "x").is_ok());
+    }
+}

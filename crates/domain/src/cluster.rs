@@ -1,0 +1,72 @@
+//! A cluster in the pool and what of it is carved into entitlements.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    ids::ClusterId,
+    resources::{AmountError, Resources, Shortfall},
+};
+
+/// A Kubernetes cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Permanent.
+    pub id: ClusterId,
+    /// For people.
+    pub display_name: String,
+    /// What can be given out.
+    pub capacity: Resources,
+    /// Sum of the entitlements on it. Never more than the capacity.
+    pub carved: Resources,
+    /// When it was registered.
+    pub create_time: Timestamp,
+}
+
+/// What the operator of a cluster last said; apart from [`Cluster`] so that a sign of life never collides with carving.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterSeen {
+    /// Of this cluster.
+    pub cluster: ClusterId,
+    /// When its operator was last heard.
+    pub last_seen: Timestamp,
+    /// All lifecycle facts up to here were received; moves forward only.
+    pub watermark: Option<Timestamp>,
+}
+
+/// Why capacity was not carved or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CarveError {
+    /// The capacity would not cover the entitlements.
+    #[error("the cluster's capacity does not cover this")]
+    Short(Vec<Shortfall>),
+    /// The sum is no amount.
+    #[error(transparent)]
+    Amount(#[from] AmountError),
+}
+
+impl Cluster {
+    /// Replaces one member's entitlement `old` by `new` in the carved sum.
+    ///
+    /// # Errors
+    /// When the capacity does not cover it; nothing is changed then.
+    pub fn carve(&self, old: Resources, new: Resources) -> Result<Self, CarveError> {
+        let others = self.carved.checked_sub(old)?;
+        let short = new.shortfalls(&others, &self.capacity);
+        if short.is_empty() {
+            Ok(Self { carved: others.checked_add(new)?, ..self.clone() })
+        } else {
+            Err(CarveError::Short(short))
+        }
+    }
+
+    /// Sets the capacity.
+    ///
+    /// # Errors
+    /// When less than what is already carved.
+    pub fn with_capacity(&self, capacity: Resources) -> Result<Self, CarveError> {
+        let short = self.carved.shortfalls(&Resources::ZERO, &capacity);
+        if short.is_empty() { Ok(Self { capacity, ..self.clone() }) } else { Err(CarveError::Short(short)) }
+    }
+}
