@@ -2,8 +2,12 @@
 //!
 //! Platform: who ([`member`], [`grant`], [`register`], [`leitweg`]), what is shared ([`cluster`], [`account`]), what was asked
 //! ([`tenant`], [`catalog`], [`instance`], [`desired`]) and what was seen ([`observation`], [`operation`]).
+//!
+//! Money: what was used ([`usage`], [`period`]), what it costs ([`price`], [`rating`]), what all bear together ([`pot`], [`key`],
+//! [`allocate`]), and what comes of it ([`run`], [`invoice`]). Amounts are in [`money`].
 
 pub mod account;
+pub mod allocate;
 pub mod audit;
 pub mod catalog;
 pub mod cluster;
@@ -11,11 +15,21 @@ pub mod desired;
 pub mod grant;
 pub mod ids;
 pub mod instance;
+pub mod invoice;
+pub mod issuer;
+pub mod key;
 pub mod leitweg;
 pub mod member;
+pub mod money;
 pub mod observation;
 pub mod operation;
+pub mod period;
+pub mod pot;
+pub mod price;
+pub mod rating;
 pub mod register;
 pub mod resources;
+pub mod run;
 pub mod tenant;
+pub mod usage;
 pub mod violation;

@@ -1,1 +1,29 @@
-//! (being written)
+//! The store: etcd, and the rules by which it is written.
+//!
+//! * [`keys`] is the only file with key text; ids are padded to a fixed length, so no id is a prefix of another.
+//! * Every value is an [`envelope`] with format version and kind.
+//! * A change is one [`Txn`] that compares the revisions of what it read, committed by [`Store::transact`] with a receipt of its request id.
+//! * [`Store::watch`] goes on from a known revision and says so when it must relist.
+//! * [`objects`] holds rendered documents, outside etcd.
+
+mod connection;
+mod envelope;
+mod error;
+mod key;
+pub mod keys;
+pub mod objects;
+mod records;
+mod schema;
+mod transact;
+mod txn;
+mod watch;
+
+pub use connection::{Store, StoreConfig};
+pub use envelope::Record;
+pub use error::StoreError;
+pub use key::{Key, Range, Revision, Versioned};
+pub use records::{Counter, PeriodState, StoredSegment};
+pub use schema::StoreIdentity;
+pub use transact::{Receipt, ReceiptState, TransactError};
+pub use txn::{Commit, OPERATIONS_MAX, Txn};
+pub use watch::{WatchEvent, WatchStream};

@@ -1,0 +1,162 @@
+//! The connection to etcd: reads and single transactions. Nothing here retries a transaction.
+
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, GetOptions};
+
+use crate::{
+    envelope::{Record, decode},
+    error::StoreError,
+    key::{Key, Range, Revision, Versioned},
+    schema::{self, StoreIdentity},
+    txn::{Commit, Txn},
+};
+
+/// Rows that one request of a longer read asks for.
+const PAGE: i64 = 500;
+
+/// How to reach etcd.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    /// `http://127.0.0.1:2379`, one or more.
+    pub endpoints: Vec<String>,
+    /// Limit of one request.
+    pub timeout: Duration,
+}
+
+impl StoreConfig {
+    /// With the usual time limit of five seconds.
+    pub fn new(endpoints: Vec<String>) -> Self {
+        Self { endpoints, timeout: Duration::from_secs(5) }
+    }
+}
+
+/// The store. Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) client: Client,
+    identity: StoreIdentity,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects, and creates the store's identity in an empty etcd.
+    ///
+    /// # Errors
+    /// When etcd does not answer, or the store is of a newer schema.
+    pub async fn connect(config: &StoreConfig) -> Result<Self, StoreError> {
+        let options = ConnectOptions::new()
+            .with_timeout(config.timeout)
+            .with_connect_timeout(config.timeout)
+            .with_keep_alive(Duration::from_secs(10), Duration::from_secs(5))
+            .with_keep_alive_while_idle(true)
+            .with_require_leader(true);
+        let client = Client::connect(&config.endpoints, Some(options)).await.map_err(StoreError::read)?;
+        let unopened = StoreIdentity { store_id: String::new(), epoch: 0, schema: 0 };
+        let mut store = Self { client, identity: unopened };
+        store.identity = schema::open(&store).await?;
+        Ok(store)
+    }
+
+    /// Id and epoch of this store.
+    pub fn identity(&self) -> &StoreIdentity {
+        &self.identity
+    }
+
+    /// Whether etcd answers a linearizable read.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.find(&keys_schema()).await.map(|_| ())
+    }
+
+    /// Reads one value, linearizably.
+    ///
+    /// # Errors
+    /// When etcd does not answer or the value cannot be read.
+    pub async fn find<T: Record>(&self, key: &Key<T>) -> Result<Option<Versioned<T>>, StoreError> {
+        let response = self.client.kv_client().get(key.raw(), None).await.map_err(StoreError::read)?;
+        response.kvs().first().map(versioned).transpose()
+    }
+
+    /// Reads at most `limit` values in key order, after the raw key `after`.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub async fn scan<T: Record>(
+        &self,
+        range: &Range<T>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Versioned<T>>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let (rows, _) = self.page(range, after, limit, None).await?;
+        Ok(rows)
+    }
+
+    /// Reads a whole range as it was at one revision, page by page, and tells that revision.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub async fn snapshot<T: Record>(&self, range: &Range<T>) -> Result<(Vec<Versioned<T>>, Revision), StoreError> {
+        let (mut rows, revision) = self.page(range, None, PAGE, None).await?;
+        let mut last_page = rows.len();
+        while i64::try_from(last_page).unwrap_or(i64::MAX) == PAGE {
+            let after = rows.last().map(|row| row.key.raw().to_owned());
+            let (page, _) = self.page(range, after.as_deref(), PAGE, Some(revision)).await?;
+            last_page = page.len();
+            rows.extend(page);
+        }
+        Ok((rows, revision))
+    }
+
+    /// Sends one transaction, once.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownOutcome`] when it may or may not have been applied; [`StoreError::Limit`] when it certainly was not.
+    pub async fn commit(&self, txn: Txn) -> Result<Commit, StoreError> {
+        let response = self.client.kv_client().txn(txn.into_etcd()?).await.map_err(StoreError::write)?;
+        if !response.succeeded() {
+            return Ok(Commit::Conflict);
+        }
+        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok(Commit::Committed(Revision(revision)))
+    }
+
+    async fn page<T: Record>(
+        &self,
+        range: &Range<T>,
+        after: Option<&str>,
+        limit: i64,
+        at: Option<Revision>,
+    ) -> Result<(Vec<Versioned<T>>, Revision), StoreError> {
+        // A key of another range in a forged page token must not widen what is read.
+        let begin = after.filter(|key| key.starts_with(range.prefix())).map_or_else(
+            || range.prefix().to_owned(),
+            |key| format!("{key}\0"),
+        );
+        let mut options = GetOptions::new().with_range(range.end()).with_limit(limit);
+        if let Some(Revision(revision)) = at {
+            options = options.with_revision(revision);
+        }
+        let response = self.client.kv_client().get(begin, Some(options)).await.map_err(StoreError::read)?;
+        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let rows = response.kvs().iter().map(versioned).collect::<Result<_, _>>()?;
+        Ok((rows, Revision(revision)))
+    }
+}
+
+fn keys_schema() -> Key<StoreIdentity> {
+    crate::keys::schema()
+}
+
+pub(crate) fn versioned<T: Record>(kv: &etcd_client::KeyValue) -> Result<Versioned<T>, StoreError> {
+    let raw = kv.key_str().map_err(StoreError::read)?.to_owned();
+    Ok(Versioned { key: Key::new(raw), value: decode(kv.value())?, revision: Revision(kv.mod_revision()) })
+}

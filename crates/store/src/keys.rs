@@ -1,0 +1,232 @@
+//! Where everything lies: the only file with key text.
+//!
+//! ```text
+//! /allmende/v1/schema                                   store id, epoch, schema version
+//! /allmende/v1/member/<id 32>/                          member
+//! /allmende/v1/billto/<member 32>/<id 32>/              bill-to
+//! /allmende/v1/grant/<member 32>/<uuid>/                grant
+//! /allmende/v1/register/edition/<date>/                 head of a register edition, written last
+//! /allmende/v1/register/chunk/<date>/<6 digits>/        its entries
+//! /allmende/v1/cluster/<id 32>/                         cluster
+//! /allmende/v1/seen/<cluster 32>/                       what its operator last said
+//! /allmende/v1/account/<member 32>/<cluster 32>/        quota account
+//! /allmende/v1/tenant/<member 32>/<id 16>/              tenant
+//! /allmende/v1/instance/<member 32>/<tenant 16>/<id 20>/  service instance
+//! /allmende/v1/desired/<cluster 32>/<member 32>/<tenant 16>/<instance 20>/  desired record; the tenant's own has only padding last
+//! /allmende/v1/offering/<id 32>/                        offering with versions
+//! /allmende/v1/operation/<member 32>/<uuid>/            operation
+//! /allmende/v1/receipt/<caller hash 32>/<uuid>/         receipt of a request id
+//! /allmende/v1/audit/<µs since 1970, 20 digits>/<uuid>/ audit entry
+//! /allmende/v1/fact/<member 32>/<hash 64>/              lifecycle fact
+//! /allmende/v1/segment/<member 32>/<hash 32>/           imported usage
+//! /allmende/v1/pricelist/<id 32>/ · allocationkey/ · pot/ · issuer/
+//! /allmende/v1/period/<yyyy-mm>/                        open or closed; a fact's transaction compares it
+//! /allmende/v1/run/<yyyy-mm>/                           closing of a period
+//! /allmende/v1/invoice/<member 32>/<id 48>/             draft or issued invoice
+//! /allmende/v1/counter/<name 48>/                       number range
+//! ```
+//!
+//! Ids are padded to a fixed length with `.`, which no id contains, and every segment ends with `/`: no key or prefix of one id covers
+//! another's (`a`, `a-b`, `a0`, `ab`).
+
+use allmende_domain::{
+    account::QuotaAccount,
+    audit::AuditEntry,
+    catalog::Offering,
+    cluster::{Cluster, ClusterSeen},
+    desired::DesiredRecord,
+    grant::Grant,
+    ids::{
+        BillToId, ClusterId, GrantId, InstanceId, KeyId, MemberId, OfferingId, OperationId, PotId, PriceListId,
+        RequestId, TenantId,
+    },
+    instance::Instance,
+    invoice::Invoice,
+    issuer::Issuer,
+    key::AllocationKey,
+    member::{BillTo, Member},
+    operation::Operation,
+    period::Period,
+    pot::Pot,
+    price::PriceList,
+    register::{RegisterChunk, RegisterEdition},
+    run::Run,
+    tenant::Tenant,
+    usage::LifecycleFact,
+};
+use jiff::{Timestamp, civil::Date};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    key::{Key, Range},
+    records::{Counter, PeriodState, StoredSegment},
+    schema::StoreIdentity,
+    transact::Receipt,
+};
+
+const ROOT: &str = "/allmende/v1";
+
+/// An id as a segment of fixed length.
+fn pad(id: &str, width: usize) -> String {
+    debug_assert!(id.len() <= width && !id.contains(['.', '/']), "{id} does not fit its segment");
+    format!("{id:.<width$}")
+}
+
+/// A free text as a segment of 32 hex digits.
+fn hashed(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..16])
+}
+
+macro_rules! keys {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*) -> $kind:ident<$record:ty> = $text:expr;)*) => {
+        $($(#[$doc])* pub fn $name($($arg: $ty),*) -> $kind<$record> { $kind::new(format!("{ROOT}/{}", $text)) })*
+    };
+}
+
+keys! {
+    /// Store id, epoch, schema version.
+    schema() -> Key<StoreIdentity> = "schema";
+
+    /// A member.
+    member(id: &MemberId) -> Key<Member> = format!("member/{}/", pad(id.as_str(), 32));
+    /// All members.
+    members() -> Range<Member> = "member/";
+    /// A bill-to.
+    bill_to(member: &MemberId, id: &BillToId) -> Key<BillTo> =
+        format!("billto/{}/{}/", pad(member.as_str(), 32), pad(id.as_str(), 32));
+    /// A member's bill-tos.
+    bill_tos(member: &MemberId) -> Range<BillTo> = format!("billto/{}/", pad(member.as_str(), 32));
+    /// A grant.
+    grant(member: &MemberId, id: &GrantId) -> Key<Grant> = format!("grant/{}/{id}/", pad(member.as_str(), 32));
+    /// A member's grants.
+    grants(member: &MemberId) -> Range<Grant> = format!("grant/{}/", pad(member.as_str(), 32));
+
+    /// Head of a register edition.
+    register_edition(edition: Date) -> Key<RegisterEdition> = format!("register/edition/{edition}/");
+    /// All editions, oldest first.
+    register_editions() -> Range<RegisterEdition> = "register/edition/";
+    /// One chunk of an edition's entries.
+    register_chunk(edition: Date, chunk: u32) -> Key<RegisterChunk> = format!("register/chunk/{edition}/{chunk:06}/");
+    /// All chunks of an edition, ascending by register key.
+    register_chunks(edition: Date) -> Range<RegisterChunk> = format!("register/chunk/{edition}/");
+
+    /// A cluster.
+    cluster(id: &ClusterId) -> Key<Cluster> = format!("cluster/{}/", pad(id.as_str(), 32));
+    /// All clusters.
+    clusters() -> Range<Cluster> = "cluster/";
+    /// What a cluster's operator last said.
+    seen(id: &ClusterId) -> Key<ClusterSeen> = format!("seen/{}/", pad(id.as_str(), 32));
+    /// The same of all.
+    seen_all() -> Range<ClusterSeen> = "seen/";
+    /// A quota account.
+    account(member: &MemberId, cluster: &ClusterId) -> Key<QuotaAccount> =
+        format!("account/{}/{}/", pad(member.as_str(), 32), pad(cluster.as_str(), 32));
+    /// A member's accounts.
+    accounts(member: &MemberId) -> Range<QuotaAccount> = format!("account/{}/", pad(member.as_str(), 32));
+    /// All accounts.
+    accounts_all() -> Range<QuotaAccount> = "account/";
+
+    /// A tenant.
+    tenant(member: &MemberId, id: &TenantId) -> Key<Tenant> =
+        format!("tenant/{}/{}/", pad(member.as_str(), 32), pad(id.as_str(), 16));
+    /// A member's tenants.
+    tenants(member: &MemberId) -> Range<Tenant> = format!("tenant/{}/", pad(member.as_str(), 32));
+    /// All tenants.
+    tenants_all() -> Range<Tenant> = "tenant/";
+    /// An instance.
+    instance(member: &MemberId, tenant: &TenantId, id: &InstanceId) -> Key<Instance> =
+        format!("instance/{}/{}/{}/", pad(member.as_str(), 32), pad(tenant.as_str(), 16), pad(id.as_str(), 20));
+    /// A tenant's instances.
+    instances(member: &MemberId, tenant: &TenantId) -> Range<Instance> =
+        format!("instance/{}/{}/", pad(member.as_str(), 32), pad(tenant.as_str(), 16));
+    /// A member's instances.
+    instances_of(member: &MemberId) -> Range<Instance> = format!("instance/{}/", pad(member.as_str(), 32));
+    /// All instances.
+    instances_all() -> Range<Instance> = "instance/";
+    /// Desired record of a tenant.
+    desired_tenant(cluster: &ClusterId, member: &MemberId, tenant: &TenantId) -> Key<DesiredRecord> =
+        format!("desired/{}/{}/{}/{}/", pad(cluster.as_str(), 32), pad(member.as_str(), 32), pad(tenant.as_str(), 16), pad("", 20));
+    /// Desired record of an instance.
+    desired_instance(cluster: &ClusterId, member: &MemberId, tenant: &TenantId, id: &InstanceId) -> Key<DesiredRecord> =
+        format!("desired/{}/{}/{}/{}/", pad(cluster.as_str(), 32), pad(member.as_str(), 32), pad(tenant.as_str(), 16), pad(id.as_str(), 20));
+    /// Desired state of a cluster.
+    desired(cluster: &ClusterId) -> Range<DesiredRecord> = format!("desired/{}/", pad(cluster.as_str(), 32));
+    /// An offering.
+    offering(id: &OfferingId) -> Key<Offering> = format!("offering/{}/", pad(id.as_str(), 32));
+    /// All offerings.
+    offerings() -> Range<Offering> = "offering/";
+    /// An operation.
+    operation(member: &MemberId, id: &OperationId) -> Key<Operation> = format!("operation/{}/{id}/", pad(member.as_str(), 32));
+    /// A member's operations.
+    operations(member: &MemberId) -> Range<Operation> = format!("operation/{}/", pad(member.as_str(), 32));
+
+    /// Receipt of a request id, scoped to the caller.
+    receipt(caller: &str, id: &RequestId) -> Key<Receipt> = format!("receipt/{}/{id}/", hashed(caller));
+    /// An audit entry, ordered by time; the request id tells entries of one microsecond apart.
+    audit(at: Timestamp, id: &RequestId) -> Key<AuditEntry> = format!("audit/{:020}/{id}/", at.as_microsecond());
+    /// All audit entries, oldest first.
+    audit_all() -> Range<AuditEntry> = "audit/";
+
+    /// A lifecycle fact.
+    fact(member: &MemberId, id: &str) -> Key<LifecycleFact> = format!("fact/{}/{}/", pad(member.as_str(), 32), pad(id, 64));
+    /// A member's facts.
+    facts(member: &MemberId) -> Range<LifecycleFact> = format!("fact/{}/", pad(member.as_str(), 32));
+    /// Imported usage.
+    segment(member: &MemberId, id: &str) -> Key<StoredSegment> = format!("segment/{}/{}/", pad(member.as_str(), 32), hashed(id));
+    /// A member's imported usage.
+    segments(member: &MemberId) -> Range<StoredSegment> = format!("segment/{}/", pad(member.as_str(), 32));
+
+    /// A price list.
+    price_list(id: &PriceListId) -> Key<PriceList> = format!("pricelist/{}/", pad(id.as_str(), 32));
+    /// All price lists.
+    price_lists() -> Range<PriceList> = "pricelist/";
+    /// An allocation key.
+    allocation_key(id: &KeyId) -> Key<AllocationKey> = format!("allocationkey/{}/", pad(id.as_str(), 32));
+    /// All allocation keys.
+    allocation_keys() -> Range<AllocationKey> = "allocationkey/";
+    /// A pot.
+    pot(id: &PotId) -> Key<Pot> = format!("pot/{}/", pad(id.as_str(), 32));
+    /// All pots.
+    pots() -> Range<Pot> = "pot/";
+    /// The issuer of invoices.
+    issuer() -> Key<Issuer> = "issuer/";
+    /// Whether a period takes facts.
+    period(period: Period) -> Key<PeriodState> = format!("period/{period}/");
+    /// The closing of a period.
+    run(period: Period) -> Key<Run> = format!("run/{period}/");
+    /// All runs.
+    runs() -> Range<Run> = "run/";
+    /// An invoice by its id: number or draft id.
+    invoice(member: &MemberId, id: &str) -> Key<Invoice> = format!("invoice/{}/{}/", pad(member.as_str(), 32), pad(id, 64));
+    /// A member's invoices.
+    invoices(member: &MemberId) -> Range<Invoice> = format!("invoice/{}/", pad(member.as_str(), 32));
+    /// All invoices.
+    invoices_all() -> Range<Invoice> = "invoice/";
+    /// A number range.
+    counter(name: &str) -> Key<Counter> = format!("counter/{}/", pad(name, 48));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_is_a_prefix_of_another() {
+        let ids: Vec<MemberId> = ["aaa", "aaa-b", "aaa0", "aaab"].iter().map(|id| id.parse().unwrap()).collect();
+        for one in &ids {
+            for other in ids.iter().filter(|other| *other != one) {
+                assert!(!member(other).raw().starts_with(member(one).raw()));
+                assert!(!grants(other).prefix().starts_with(grants(one).prefix()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tenants_own_record_lies_before_its_instances() {
+        let (cluster, member, tenant) = ("c".parse().unwrap(), "m-05766044".parse().unwrap(), "prod".parse().unwrap());
+        let own = desired_tenant(&cluster, &member, &tenant);
+        let instance = desired_instance(&cluster, &member, &tenant, &"db".parse().unwrap());
+        assert!(own.raw() < instance.raw());
+        assert!(instance.raw().starts_with(desired(&cluster).prefix()));
+    }
+}

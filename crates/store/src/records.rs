@@ -1,0 +1,90 @@
+//! Which types are stored, under which kind, and the few that exist only here.
+
+use allmende_domain::{
+    account::QuotaAccount,
+    audit::AuditEntry,
+    catalog::Offering,
+    cluster::{Cluster, ClusterSeen},
+    desired::DesiredRecord,
+    grant::Grant,
+    instance::Instance,
+    invoice::Invoice,
+    issuer::Issuer,
+    key::AllocationKey,
+    member::{BillTo, Member},
+    operation::Operation,
+    pot::Pot,
+    price::PriceList,
+    register::{RegisterChunk, RegisterEdition},
+    run::Run,
+    tenant::Tenant,
+    usage::{LifecycleFact, UsageSegment},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{envelope::Record, schema::StoreIdentity, transact::Receipt};
+
+/// Whether a period takes facts. An absent key is an open period.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodState {
+    /// Closed periods take no facts: late ones go to the next open period.
+    pub closed: bool,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+}
+
+/// Imported usage with its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredSegment {
+    /// What was used, from when to when.
+    pub segment: UsageSegment,
+    /// Where it comes from, as the treasurer named it.
+    pub source: String,
+    /// When it came in.
+    pub received: Timestamp,
+}
+
+/// A number range: the last number given, and the digest of the record that got it, to chain the next one to.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counter {
+    /// Last number given; 0 before the first.
+    pub last: u64,
+    /// Digest of the record with that number, hex; empty before the first.
+    pub last_digest: String,
+}
+
+macro_rules! records {
+    ($($type:ty = $kind:literal;)*) => {
+        $(impl Record for $type { const KIND: &'static str = $kind; })*
+    };
+}
+
+records! {
+    StoreIdentity = "schema";
+    Receipt = "receipt";
+    PeriodState = "period";
+    StoredSegment = "segment";
+    Counter = "counter";
+    Member = "member";
+    BillTo = "bill-to";
+    Grant = "grant";
+    RegisterEdition = "register-edition";
+    RegisterChunk = "register-chunk";
+    Cluster = "cluster";
+    ClusterSeen = "cluster-seen";
+    QuotaAccount = "account";
+    Tenant = "tenant";
+    Instance = "instance";
+    DesiredRecord = "desired";
+    Offering = "offering";
+    Operation = "operation";
+    AuditEntry = "audit";
+    LifecycleFact = "fact";
+    PriceList = "price-list";
+    AllocationKey = "allocation-key";
+    Pot = "pot";
+    Issuer = "issuer";
+    Run = "run";
+    Invoice = "invoice";
+}

@@ -1,0 +1,201 @@
+//! A change that counts once: the receipt of its request id is part of the transaction.
+//!
+//! * The same request id with the same body gets the first answer again; with another body it is refused.
+//! * A conflict is decided anew, a bounded number of times.
+//! * After an unknown outcome the *same* transaction is sent again, which is safe because it compares the receipt as absent. "Not done"
+//!   is said only after a fence — an ABANDONED receipt — has won; never is a new id made.
+
+use std::{future::Future, time::Duration};
+
+use allmende_domain::ids::RequestId;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+use crate::{
+    connection::Store,
+    error::StoreError,
+    key::{Key, Versioned},
+    keys,
+    txn::{Commit, Txn},
+};
+
+/// How often a change is decided anew after a conflict.
+const ATTEMPTS_MAX: u32 = 8;
+/// How often the same transaction is sent after an unknown outcome, before the fence.
+const RESENDS_MAX: u32 = 4;
+
+/// Whether the request of a receipt was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReceiptState {
+    /// Its effect and this receipt are one transaction.
+    Done,
+    /// Certainly not done: the fence won. The same request may be sent again.
+    Abandoned,
+}
+
+/// What is kept of a request id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// SHA-256 of the request's body, hex.
+    pub body_hash: String,
+    /// What was answered.
+    pub answer: serde_json::Value,
+    /// Whether it was done.
+    pub state: ReceiptState,
+    /// When.
+    pub at: Timestamp,
+    /// Tells our own receipt from that of a twin request that ran at the same time.
+    pub token: String,
+}
+
+/// Why a change was not made, or is not known to have been made.
+#[derive(Debug, Error)]
+pub enum TransactError<E> {
+    /// The use case refused.
+    #[error("refused")]
+    Refused(E),
+    /// The request id was used before with another body.
+    #[error("the request id was used with another body")]
+    RequestIdReused,
+    /// Others changed the same thing, [`ATTEMPTS_MAX`] times in a row.
+    #[error("too many conflicts")]
+    Contention,
+    /// The store failed; [`StoreError::UnknownOutcome`] when even the fence got no answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One request as the loop sees it.
+struct Request<'a> {
+    key: Key<Receipt>,
+    body_hash: &'a str,
+    now: Timestamp,
+}
+
+/// What became of one prepared transaction.
+enum Sent {
+    Committed,
+    Conflict,
+    Abandoned,
+}
+
+impl Store {
+    /// Makes a change that counts once. `decide` reads, decides, and gives the transaction with the answer; it runs again after a conflict.
+    ///
+    /// # Errors
+    /// See [`TransactError`].
+    pub async fn transact<R, E, F, Fut>(
+        &self,
+        caller: &str,
+        request_id: &RequestId,
+        body_hash: &str,
+        now: Timestamp,
+        mut decide: F,
+    ) -> Result<R, TransactError<E>>
+    where
+        R: Serialize + DeserializeOwned,
+        F: FnMut(u32) -> Fut,
+        Fut: Future<Output = Result<(Txn, R), E>>,
+    {
+        let request = Request { key: keys::receipt(caller, request_id), body_hash, now };
+        for attempt in 0..ATTEMPTS_MAX {
+            let earlier = self.find(&request.key).await?;
+            if let Some(answer) = replay(earlier.as_ref(), body_hash)? {
+                return Ok(answer);
+            }
+            let (txn, answer) = decide(attempt).await.map_err(TransactError::Refused)?;
+            let token = uuid::Uuid::new_v4().to_string();
+            let receipt = request.receipt(&answer, ReceiptState::Done, &token)?;
+            let txn = txn.expect_as_read(&request.key, earlier.as_ref()).put(&request.key, &receipt);
+            match self.send(txn, &request, earlier.as_ref(), &token).await? {
+                Sent::Committed => return Ok(answer),
+                Sent::Conflict => back_off(attempt).await,
+                Sent::Abandoned => return Err(StoreError::Unavailable("the change was not made".to_owned()).into()),
+            }
+        }
+        Err(TransactError::Contention)
+    }
+
+    /// Sends until the outcome is known.
+    async fn send(
+        &self,
+        txn: Txn,
+        request: &Request<'_>,
+        earlier: Option<&Versioned<Receipt>>,
+        token: &str,
+    ) -> Result<Sent, StoreError> {
+        let mut doubt = None;
+        for attempt in 0..RESENDS_MAX {
+            match self.commit(txn.clone()).await {
+                Ok(Commit::Committed(_)) => return Ok(Sent::Committed),
+                Ok(Commit::Conflict) if doubt.is_none() => return Ok(Sent::Conflict),
+                // In doubt, a conflict may be our own earlier success: its receipt tells.
+                Ok(Commit::Conflict) => return self.own_receipt(request, token).await,
+                Err(StoreError::UnknownOutcome(reason)) => {
+                    tracing::warn!(reason, attempt, "outcome of a transaction unknown, sending the same again");
+                    doubt = Some(reason);
+                    back_off(attempt).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.fence(request, earlier, token).await
+    }
+
+    /// Makes sure that the transaction in doubt can never be applied any more, or learns that it was.
+    async fn fence(
+        &self,
+        request: &Request<'_>,
+        earlier: Option<&Versioned<Receipt>>,
+        token: &str,
+    ) -> Result<Sent, StoreError> {
+        let abandoned = request.receipt(&(), ReceiptState::Abandoned, token)?;
+        let fence = Txn::new().expect_as_read(&request.key, earlier).put(&request.key, &abandoned);
+        match self.commit(fence).await? {
+            Commit::Committed(_) => Ok(Sent::Abandoned),
+            Commit::Conflict => self.own_receipt(request, token).await,
+        }
+    }
+
+    async fn own_receipt(&self, request: &Request<'_>, token: &str) -> Result<Sent, StoreError> {
+        let found = self.find(&request.key).await?;
+        match found {
+            Some(found) if found.value.token == token && found.value.state == ReceiptState::Done => Ok(Sent::Committed),
+            Some(found) if found.value.token == token => Ok(Sent::Abandoned),
+            _ => Ok(Sent::Conflict),
+        }
+    }
+}
+
+impl Request<'_> {
+    fn receipt(&self, answer: &impl Serialize, state: ReceiptState, token: &str) -> Result<Receipt, StoreError> {
+        let answer = serde_json::to_value(answer)
+            .map_err(|error| StoreError::Corrupt { kind: "receipt", reason: error.to_string() })?;
+        Ok(Receipt { body_hash: self.body_hash.to_owned(), answer, state, at: self.now, token: token.to_owned() })
+    }
+}
+
+/// The earlier answer, when the request was done before.
+fn replay<R: DeserializeOwned, E>(
+    earlier: Option<&Versioned<Receipt>>,
+    body_hash: &str,
+) -> Result<Option<R>, TransactError<E>> {
+    let Some(earlier) = earlier else { return Ok(None) };
+    if earlier.value.body_hash != body_hash {
+        return Err(TransactError::RequestIdReused);
+    }
+    if earlier.value.state == ReceiptState::Abandoned {
+        return Ok(None);
+    }
+    serde_json::from_value(earlier.value.answer.clone())
+        .map(Some)
+        .map_err(|error| StoreError::Corrupt { kind: "receipt", reason: error.to_string() }.into())
+}
+
+/// Waits a little longer each time, with jitter so that rivals part.
+async fn back_off(attempt: u32) {
+    let ceiling = 10u64 << attempt.min(6);
+    let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]) * ceiling / 256;
+    tokio::time::sleep(Duration::from_millis(ceiling / 2 + jitter)).await;
+}

@@ -1,0 +1,129 @@
+//! One transaction as a value: what must still be as it was read, and what is written then.
+
+use std::collections::BTreeSet;
+
+use etcd_client::{Compare, CompareOp, TxnOp};
+
+use crate::{
+    envelope::{Record, encode},
+    error::StoreError,
+    key::{Key, Revision, Versioned},
+};
+
+/// etcd's default limit of operations in one transaction (`--max-txn-ops`).
+pub const OPERATIONS_MAX: usize = 128;
+/// Below etcd's default limit of a request (1.5 MiB), with room for the frame.
+const BYTES_MAX: usize = 1_400_000;
+
+/// See the module. Built by a use case, sent by [`Store::commit`](crate::Store::commit).
+#[derive(Debug, Clone, Default)]
+pub struct Txn {
+    compares: Vec<(String, Revision)>,
+    puts: Vec<(String, Vec<u8>)>,
+    deletes: Vec<String>,
+    failed: Option<String>,
+}
+
+/// How a transaction ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// Applied at this revision.
+    Committed(Revision),
+    /// Something it compared has changed: nothing was applied.
+    Conflict,
+}
+
+impl Txn {
+    /// Nothing compared, nothing written.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What was read must not have changed.
+    #[must_use]
+    pub fn expect_unchanged<T>(self, read: &Versioned<T>) -> Self {
+        self.expect_revision(&read.key, read.revision)
+    }
+
+    /// Nothing may lie there.
+    #[must_use]
+    pub fn expect_absent<T>(self, key: &Key<T>) -> Self {
+        self.expect_revision(key, Revision::ABSENT)
+    }
+
+    /// As read: unchanged where something lay, absent where nothing lay.
+    #[must_use]
+    pub fn expect_as_read<T>(self, key: &Key<T>, read: Option<&Versioned<T>>) -> Self {
+        self.expect_revision(key, read.map_or(Revision::ABSENT, |read| read.revision))
+    }
+
+    /// The key's last change must be this one.
+    #[must_use]
+    pub fn expect_revision<T>(mut self, key: &Key<T>, revision: Revision) -> Self {
+        self.compares.push((key.raw().to_owned(), revision));
+        self
+    }
+
+    /// Writes a value.
+    #[must_use]
+    pub fn put<T: Record>(mut self, key: &Key<T>, value: &T) -> Self {
+        match encode(value) {
+            Ok(bytes) => self.puts.push((key.raw().to_owned(), bytes)),
+            Err(error) => self.failed = Some(error.to_string()),
+        }
+        self
+    }
+
+    /// Removes a value.
+    #[must_use]
+    pub fn delete<T>(mut self, key: &Key<T>) -> Self {
+        self.deletes.push(key.raw().to_owned());
+        self
+    }
+
+    /// Everything of another one too.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.compares.extend(other.compares);
+        self.puts.extend(other.puts);
+        self.deletes.extend(other.deletes);
+        self.failed = self.failed.or(other.failed);
+        self
+    }
+
+    /// Whether it would write nothing.
+    pub fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.deletes.is_empty()
+    }
+
+    /// Checks the limits and makes etcd's own form.
+    pub(crate) fn into_etcd(self) -> Result<etcd_client::Txn, StoreError> {
+        if let Some(reason) = self.failed {
+            return Err(StoreError::Limit(reason));
+        }
+        let writes = self.puts.len() + self.deletes.len();
+        if writes > OPERATIONS_MAX || self.compares.len() > OPERATIONS_MAX {
+            let compares = self.compares.len();
+            return Err(StoreError::Limit(format!("{writes} writes and {compares} compares, at most {OPERATIONS_MAX} each")));
+        }
+        let bytes: usize = self.puts.iter().map(|(key, value)| key.len() + value.len()).sum();
+        if bytes > BYTES_MAX {
+            return Err(StoreError::Limit(format!("{bytes} bytes, at most {BYTES_MAX}")));
+        }
+        let keys: BTreeSet<&str> = self.puts.iter().map(|(key, _)| key.as_str()).chain(self.deletes.iter().map(String::as_str)).collect();
+        if keys.len() != writes {
+            return Err(StoreError::Limit("a key is written twice".to_owned()));
+        }
+        let compares: Vec<Compare> = self
+            .compares
+            .into_iter()
+            .map(|(key, revision)| match revision {
+                Revision::ABSENT => Compare::create_revision(key, CompareOp::Equal, 0),
+                Revision(revision) => Compare::mod_revision(key, CompareOp::Equal, revision),
+            })
+            .collect();
+        let mut operations: Vec<TxnOp> = self.puts.into_iter().map(|(key, value)| TxnOp::put(key, value, None)).collect();
+        operations.extend(self.deletes.into_iter().map(|key| TxnOp::delete(key, None)));
+        Ok(etcd_client::Txn::new().when(compares).and_then(operations))
+    }
+}
