@@ -91,7 +91,7 @@ async fn follow_once<T: Record>(
     let options = WatchOptions::new()
         .with_range(range.end())
         .with_start_revision(next.0)
-        .with_progress_notify()
+        .with_progress_notify();
     let Ok(mut stream) = store.client.watch_client().watch(range.prefix(), Some(options)).await else {
         return Ended::Lost;
     };
