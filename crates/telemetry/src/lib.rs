@@ -1,1 +1,7 @@
-//! (being written)
+//! Logs, metrics and probes: set up the same way in every program.
+
+mod logging;
+mod probes;
+
+pub use logging::{LogFormat, init_logging};
+pub use probes::{Probes, serve};
