@@ -1,1 +1,60 @@
-fn main() {}
+//! The repository's own checks: `cargo xtask <check>`. `make test` runs all of them.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command for people and CI: the terminal is its output"
+)]
+
+mod findings;
+mod layers;
+mod licences;
+mod metadata;
+mod sizes;
+
+use std::process::ExitCode;
+
+use findings::Findings;
+
+const USAGE: &str = "\
+usage: cargo xtask <check>
+
+  check-layers     who may depend on whom (docs/adr/0001-two-halves-and-layers.md)
+  check-sizes      no hand-written file above 600 lines, no module named utils, helpers or common
+  check-licences   licences, banned crates and sources of everything we build, by deny.toml
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let check = match (arguments.next().as_deref(), arguments.next()) {
+        (Some("check-layers"), None) => layers::check,
+        (Some("check-sizes"), None) => sizes::check,
+        (Some("check-licences"), None) => licences::check,
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match check() {
+        Ok(findings) => report(&findings),
+        Err(error) => {
+            eprintln!("the check itself failed: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn report(findings: &Findings) -> ExitCode {
+    for warning in &findings.warnings {
+        println!("warning: {warning}");
+    }
+    for error in &findings.errors {
+        println!("error: {error}");
+    }
+    println!(
+        "{} checked, {} warnings, {} errors",
+        findings.checked,
+        findings.warnings.len(),
+        findings.errors.len()
+    );
+    if findings.errors.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
