@@ -6,6 +6,11 @@
 //! Money: what was used ([`usage`], [`period`]), what it costs ([`price`], [`rating`]), what all bear together ([`pot`], [`key`],
 //! [`allocate`]), and what comes of it ([`run`], [`invoice`]). Amounts are in [`money`].
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test that overflows fails, which is what it should do")
+)]
+
 pub mod account;
 pub mod allocate;
 pub mod audit;
