@@ -2,8 +2,8 @@
 
 use std::{future::Future, sync::Arc};
 
-use allmende_domain::ids::RequestId;
-use allmende_store::{Store, TransactError, Txn};
+use allmende_domain::{audit::AuditEntry, ids::{MemberId, RequestId}};
+use allmende_store::{Store, TransactError, Txn, keys};
 use jiff::Timestamp;
 use prost::Message;
 use serde::{Serialize, de::DeserializeOwned};
@@ -51,7 +51,7 @@ impl Change {
         now: Timestamp,
     ) -> Result<Self, AppError> {
         let request_id = if request_id.is_empty() {
-            RequestId::random()
+            fresh()?
         } else {
             request_id
                 .parse()
@@ -87,4 +87,28 @@ impl Core {
                 TransactError::Store(error) => error.into(),
             })
     }
+}
+
+impl Change {
+    /// The audit entry of this change, to be part of its transaction.
+    pub fn audit(&self, rpc: &str, member: Option<&MemberId>, target: &str, summary: String, reason: &str) -> Txn {
+        let entry = AuditEntry {
+            at: self.now,
+            actor: self.actor.principal.clone(),
+            role: self.actor.role.clone(),
+            deputy: self.actor.deputy,
+            member: member.cloned(),
+            action: rpc.to_owned(),
+            target: target.to_owned(),
+            request_id: self.request_id.clone(),
+            reason: reason.to_owned(),
+            summary,
+        };
+        Txn::new().put(&keys::audit(self.now, &self.request_id), &entry)
+    }
+}
+
+/// A fresh UUID in the form of our ids. Ids of one process ascend with time.
+pub fn fresh<T: std::str::FromStr>() -> Result<T, AppError> {
+    uuid::Uuid::now_v7().to_string().parse().map_err(|_| AppError::internal("a fresh UUID is no id"))
 }

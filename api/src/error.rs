@@ -112,3 +112,47 @@ impl AppError {
         Self::Internal { context: context.to_string() }
     }
 }
+
+impl From<allmende_store::StoreError> for AppError {
+    fn from(error: allmende_store::StoreError) -> Self {
+        use allmende_store::StoreError;
+        match error {
+            StoreError::Unavailable(reason) => {
+                tracing::warn!(reason, "store unavailable");
+                Self::Unavailable
+            }
+            StoreError::UnknownOutcome(reason) => {
+                tracing::warn!(reason, "outcome of a transaction unknown");
+                Self::DeadlineExceeded
+            }
+            StoreError::Limit(_) | StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } | StoreError::Documents(_) => {
+                Self::internal(error)
+            }
+        }
+    }
+}
+
+impl From<allmende_domain::resources::AmountError> for AppError {
+    fn from(error: allmende_domain::resources::AmountError) -> Self {
+        Self::invalid("resources", error.to_string())
+    }
+}
+
+impl From<allmende_domain::money::MoneyError> for AppError {
+    fn from(error: allmende_domain::money::MoneyError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<allmende_domain::period::PeriodError> for AppError {
+    fn from(error: allmende_domain::period::PeriodError) -> Self {
+        Self::internal(error)
+    }
+}
+
+/// A shortfall of the domain, for the client.
+impl From<allmende_domain::resources::Shortfall> for QuotaShortfall {
+    fn from(short: allmende_domain::resources::Shortfall) -> Self {
+        Self { resource: short.resource, limit: short.limit, used: short.used, asked: short.asked }
+    }
+}

@@ -206,6 +206,17 @@ keys! {
     counter(name: &str) -> Key<Counter> = format!("counter/{}/", pad(name, 48));
 }
 
+/// The resource name that a raw key of a desired record stands for.
+pub fn desired_name(raw: &str) -> Option<String> {
+    let rest = raw.strip_prefix(ROOT)?.strip_prefix("/desired/")?;
+    let ids: Vec<&str> = rest.trim_end_matches('/').split('/').map(|id| id.trim_end_matches('.')).collect();
+    match ids.as_slice() {
+        [_, member, tenant, ""] => Some(format!("members/{member}/tenants/{tenant}")),
+        [_, member, tenant, instance] => Some(format!("members/{member}/tenants/{tenant}/instances/{instance}")),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +238,8 @@ mod tests {
         let own = desired_tenant(&cluster, &member, &tenant);
         let instance = desired_instance(&cluster, &member, &tenant, &"db".parse().unwrap());
         assert!(own.raw() < instance.raw());
+        assert_eq!(desired_name(own.raw()).unwrap(), "members/m-05766044/tenants/prod");
+        assert_eq!(desired_name(instance.raw()).unwrap(), "members/m-05766044/tenants/prod/instances/db");
         assert!(instance.raw().starts_with(desired(&cluster).prefix()));
     }
 }

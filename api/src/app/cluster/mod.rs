@@ -1,0 +1,148 @@
+//! Clusters: the registry for the cooperative's operator, and what the operator program of a cluster follows and reports.
+
+mod follow;
+mod gone;
+mod observe;
+
+use std::sync::Arc;
+
+use allmende_domain::{
+    cluster::{CarveError, Cluster, ClusterSeen},
+    ids::ClusterId,
+    resources::Resources,
+};
+use allmende_proto::v1;
+use allmende_store::{Txn, Versioned, keys};
+pub use follow::Streams;
+
+use super::member::check_etag;
+use crate::{
+    authz::Scope,
+    context::Context,
+    convert::{fields::Fields, resources},
+    core::{Change, Core},
+    error::AppError,
+    metrics::ApiMetrics,
+    pagination::{Page, PageRequest},
+};
+
+/// Use cases over clusters.
+#[derive(Clone)]
+pub struct Clusters {
+    /// Shared parts.
+    pub core: Core,
+    /// The live streams, one a cluster.
+    pub streams: Arc<Streams>,
+    /// Counts the streams.
+    pub metrics: ApiMetrics,
+}
+
+/// A refusal to carve, for the client.
+pub(crate) fn carve_error(cluster: &ClusterId, error: CarveError) -> AppError {
+    match error {
+        CarveError::Short(shortfalls) => AppError::QuotaExceeded {
+            subject: format!("clusters/{cluster}"),
+            shortfalls: shortfalls.into_iter().map(Into::into).collect(),
+        },
+        CarveError::Amount(error) => error.into(),
+    }
+}
+
+impl Clusters {
+    /// Registers a cluster.
+    ///
+    /// # Errors
+    /// All wrong fields at once; ALREADY_EXISTS.
+    pub async fn create(&self, context: &Context, request: &v1::CreateClusterRequest) -> Result<Cluster, AppError> {
+        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
+        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let mut fields = Fields::new();
+        let id: Option<ClusterId> = fields.parse("cluster_id", &request.cluster_id);
+        let message = fields.needed("cluster", request.cluster.as_ref()).cloned().unwrap_or_default();
+        let capacity = resources::read(&mut fields, "cluster.capacity", message.capacity.as_ref());
+        let (id, capacity) = fields.finish(id.zip(capacity))?;
+        let cluster = Cluster {
+            id,
+            display_name: message.display_name,
+            capacity,
+            carved: Resources::ZERO,
+            create_time: context.now,
+        };
+        let key = keys::cluster(&cluster.id);
+        let name = format!("clusters/{}", cluster.id);
+        self.core
+            .commit(&change, || async {
+                if self.core.store.find(&key).await?.is_some() {
+                    return Err(AppError::AlreadyExists { resource: name.clone() });
+                }
+                let audit = change.audit(context.row.rpc, None, &name, format!("Kapazität {capacity:?}"), "");
+                Ok((Txn::new().expect_absent(&key).put(&key, &cluster).and(audit), cluster.clone()))
+            })
+            .await
+    }
+
+    /// Sets the capacity of a cluster.
+    ///
+    /// # Errors
+    /// When less than what is carved; a stale etag.
+    pub async fn set_capacity(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        request: &v1::UpdateClusterCapacityRequest,
+    ) -> Result<Cluster, AppError> {
+        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
+        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let mut fields = Fields::new();
+        let capacity = resources::read(&mut fields, "capacity", request.capacity.as_ref());
+        let capacity = fields.finish(capacity)?;
+        let key = keys::cluster(id);
+        self.core
+            .commit(&change, || async {
+                let found = self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
+                check_etag(&found, &request.etag, &request.name)?;
+                let next = found.value.with_capacity(capacity).map_err(|error| carve_error(id, error))?;
+                let audit = change.audit(context.row.rpc, None, &request.name, format!("Kapazität {capacity:?}"), "");
+                Ok((Txn::new().expect_unchanged(&found).put(&key, &next).and(audit), next))
+            })
+            .await
+    }
+
+    /// One cluster with what its operator last said.
+    ///
+    /// # Errors
+    /// NOT_FOUND.
+    pub async fn get(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        name: &str,
+    ) -> Result<(Versioned<Cluster>, Option<ClusterSeen>), AppError> {
+        self.core.authorizer.require(context, Scope::Cooperative).await?;
+        let cluster = self.core.store.find(&keys::cluster(id)).await?.ok_or_else(|| AppError::not_found(name))?;
+        let seen = self.core.store.find(&keys::seen(id)).await?.map(|seen| seen.value);
+        Ok((cluster, seen))
+    }
+
+    /// All clusters.
+    ///
+    /// # Errors
+    /// Refusal, or a page token of another list.
+    pub async fn list(
+        &self,
+        context: &Context,
+        page: &PageRequest,
+    ) -> Result<Page<(Versioned<Cluster>, Option<ClusterSeen>)>, AppError> {
+        self.core.authorizer.require(context, Scope::Cooperative).await?;
+        let clusters = self.core.store.scan(&keys::clusters(), page.after(), page.limit()).await?;
+        let (seen, _) = self.core.store.snapshot(&keys::seen_all()).await?;
+        let rows = clusters
+            .into_iter()
+            .map(|cluster| {
+                let own = seen.iter().find(|s| s.value.cluster == cluster.value.id).map(|s| s.value.clone());
+                (cluster, own)
+            })
+            .collect();
+        Ok(page.page(rows, |(cluster, _): &(Versioned<Cluster>, Option<ClusterSeen>)| cluster.key.raw().to_owned()))
+    }
+}

@@ -1,0 +1,197 @@
+//! What the operator program of a cluster saw. Its word is limited: it speaks only for what is placed on its cluster.
+
+use allmende_domain::{
+    cluster::ClusterSeen,
+    ids::{ClusterId, MemberId, OperationId},
+    observation::{Observation, ObservationRefusal, Phase},
+};
+use allmende_proto::v1::{self, refused_observation::ReasonCode};
+use allmende_store::{Commit, Txn, Versioned, keys};
+
+use super::Clusters;
+use crate::{authz::Scope, context::Context, convert, error::AppError, names};
+
+/// Conflicts with orders of the same member: the observation is applied to the newer state.
+const ATTEMPTS: usize = 8;
+
+/// What became of one observation.
+pub(super) enum Taken {
+    /// Stored, or nothing was new.
+    Yes,
+    /// Not stored.
+    Refused(ReasonCode),
+    /// Something changed meanwhile: read again.
+    Conflict,
+}
+
+impl From<ObservationRefusal> for Taken {
+    fn from(refusal: ObservationRefusal) -> Self {
+        Self::Refused(match refusal {
+            ObservationRefusal::OtherUid => ReasonCode::OtherUid,
+            ObservationRefusal::OldGeneration => ReasonCode::OldGeneration,
+            ObservationRefusal::NotDeleting => ReasonCode::NotDeleting,
+        })
+    }
+}
+
+impl From<Commit> for Taken {
+    fn from(commit: Commit) -> Self {
+        match commit {
+            Commit::Committed(_) => Self::Yes,
+            Commit::Conflict => Self::Conflict,
+        }
+    }
+}
+
+impl Clusters {
+    /// Takes observations, each by itself; answers with the refused ones.
+    ///
+    /// # Errors
+    /// When the cluster is not the caller's, the store is another one, or the store fails.
+    pub async fn observe(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        request: &v1::ReportObservationsRequest,
+    ) -> Result<Vec<v1::RefusedObservation>, AppError> {
+        self.core.authorizer.require(context, Scope::Cluster(id, &request.name)).await?;
+        self.must_be_our_store(&request.name, &request.store_id, request.epoch)?;
+        self.note_sign_of_life(context, id).await?;
+        let mut refused = Vec::new();
+        for message in &request.observations {
+            if let Some(reason) = self.observe_one(context, id, message).await? {
+                refused.push(v1::RefusedObservation { name: message.name.clone(), reason: reason.into() });
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Observations of another store's or epoch's objects say nothing about ours.
+    pub(crate) fn must_be_our_store(&self, name: &str, store_id: &str, epoch: u64) -> Result<(), AppError> {
+        let own = self.core.store.identity();
+        if own.store_id == store_id && own.epoch == epoch {
+            return Ok(());
+        }
+        let description = "the report belongs to another store or epoch: follow the desired state anew".to_owned();
+        Err(AppError::WrongState { resource: name.to_owned(), description })
+    }
+
+    async fn observe_one(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        message: &v1::Observation,
+    ) -> Result<Option<ReasonCode>, AppError> {
+        let Some(observation) = convert::cluster::read_observation(message) else {
+            return Ok(Some(ReasonCode::NotFound));
+        };
+        if observation.phase == Phase::Orphan {
+            tracing::warn!(cluster = %id, object = message.name, "orphan: on the cluster and not in our state; nothing is deleted");
+            return Ok(None);
+        }
+        for _ in 0..ATTEMPTS {
+            let taken = if let Ok((member, tenant, instance)) = names::instance(&message.name) {
+                self.observe_instance(context, id, (&member, &tenant, &instance), &observation).await?
+            } else if let Ok((member, tenant)) = names::tenant(&message.name) {
+                self.observe_tenant(context, id, (&member, &tenant), &observation).await?
+            } else {
+                Taken::Refused(ReasonCode::NotFound)
+            };
+            match taken {
+                Taken::Yes => return Ok(None),
+                Taken::Refused(reason) => return Ok(Some(reason)),
+                Taken::Conflict => {}
+            }
+        }
+        Err(AppError::Contention)
+    }
+
+    async fn observe_tenant(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        (member, tenant): (&MemberId, &allmende_domain::ids::TenantId),
+        observation: &Observation,
+    ) -> Result<Taken, AppError> {
+        let found = self.core.store.find(&keys::tenant(member, tenant)).await?;
+        let Some(found) = found.filter(|found| found.value.cluster == *id) else {
+            return Ok(Taken::Refused(ReasonCode::NotFound));
+        };
+        let next = match found.value.observed(observation) {
+            Ok(next) => next,
+            Err(refusal) => return Ok(refusal.into()),
+        };
+        let operation = self.observe_operation(context, member, &found.value.operation, observation).await?;
+        if observation.phase == Phase::Gone {
+            return self.tenant_gone(&found, operation).await;
+        }
+        self.store_if_new(&found, next, operation).await
+    }
+
+    async fn observe_instance(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        (member, tenant, instance): (&MemberId, &allmende_domain::ids::TenantId, &allmende_domain::ids::InstanceId),
+        observation: &Observation,
+    ) -> Result<Taken, AppError> {
+        let found = self.core.store.find(&keys::instance(member, tenant, instance)).await?;
+        let Some(found) = found.filter(|found| found.value.cluster == *id) else {
+            return Ok(Taken::Refused(ReasonCode::NotFound));
+        };
+        let next = match found.value.observed(observation) {
+            Ok(next) => next,
+            Err(refusal) => return Ok(refusal.into()),
+        };
+        let operation = self.observe_operation(context, member, &found.value.operation, observation).await?;
+        if observation.phase == Phase::Gone {
+            return self.instance_gone(&found, operation).await;
+        }
+        self.store_if_new(&found, next, operation).await
+    }
+
+    /// The part of the transaction that takes the operation further; empty when nothing is new.
+    async fn observe_operation(
+        &self,
+        context: &Context,
+        member: &MemberId,
+        id: &OperationId,
+        observation: &Observation,
+    ) -> Result<Txn, AppError> {
+        let key = keys::operation(member, id);
+        let Some(found) = self.core.store.find(&key).await? else { return Ok(Txn::new()) };
+        let next = found.value.observed(observation, context.now);
+        if next == found.value { Ok(Txn::new()) } else { Ok(Txn::new().expect_unchanged(&found).put(&key, &next)) }
+    }
+
+    async fn store_if_new<T: allmende_store::Record + PartialEq>(
+        &self,
+        found: &Versioned<T>,
+        next: T,
+        operation: Txn,
+    ) -> Result<Taken, AppError> {
+        let txn = if next == found.value {
+            operation
+        } else {
+            operation.expect_unchanged(found).put(&found.key, &next)
+        };
+        if txn.is_empty() {
+            return Ok(Taken::Yes);
+        }
+        Ok(self.core.store.commit(txn).await?.into())
+    }
+
+    /// Notes that the operator was heard; once a minute is enough.
+    async fn note_sign_of_life(&self, context: &Context, id: &ClusterId) -> Result<(), AppError> {
+        let key = keys::seen(id);
+        let found = self.core.store.find(&key).await?;
+        if found.as_ref().is_some_and(|f| context.now.as_second().saturating_sub(f.value.last_seen.as_second()) < 60) {
+            return Ok(());
+        }
+        let watermark = found.as_ref().and_then(|found| found.value.watermark);
+        let next = ClusterSeen { cluster: id.clone(), last_seen: context.now, watermark };
+        // A lost race means that somebody else noted it.
+        self.core.store.commit(Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &next)).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Rights of principals for a member.
+
+use allmende_domain::{
+    grant::Grant,
+    ids::{GrantId, MemberId},
+};
+use allmende_proto::v1;
+use allmende_store::{Txn, Versioned, keys};
+
+use super::Members;
+use crate::{
+    authz::Scope,
+    context::Context,
+    convert::{fields::Fields, member as convert},
+    core::{Change, fresh},
+    error::AppError,
+    pagination::{Page, PageRequest},
+};
+
+impl Members {
+    /// Gives a principal a role.
+    ///
+    /// # Errors
+    /// All wrong fields at once.
+    pub async fn create_grant(
+        &self,
+        context: &Context,
+        member: &MemberId,
+        request: &v1::CreateGrantRequest,
+    ) -> Result<Grant, AppError> {
+        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.parent)).await?;
+        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let mut fields = Fields::new();
+        let id: GrantId = fresh()?;
+        let grant = convert::read_grant(&mut fields, request.grant.as_ref(), member, id, context.now);
+        let grant = fields.finish(grant)?;
+        let (key, member_key) = (keys::grant(member, &grant.id), keys::member(member));
+        self.core
+            .commit(&change, || async {
+                let owner =
+                    self.core.store.find(&member_key).await?.ok_or_else(|| AppError::not_found(&request.parent))?;
+                let summary = format!("{} erhält {}", grant.principal, grant.role);
+                let target = format!("{}/grants/{}", request.parent, grant.id);
+                let txn = Txn::new()
+                    .expect_unchanged(&owner)
+                    .put(&key, &grant)
+                    .and(change.audit(context.row.rpc, Some(member), &target, summary, ""));
+                Ok((txn, grant.clone()))
+            })
+            .await
+    }
+
+    /// A member's grants, ended ones too.
+    ///
+    /// # Errors
+    /// Refusal, or a page token of another list.
+    pub async fn grants(
+        &self,
+        context: &Context,
+        member: &MemberId,
+        name: &str,
+        page: &PageRequest,
+    ) -> Result<Page<Versioned<Grant>>, AppError> {
+        self.core.authorizer.require(context, Scope::Member(member, name)).await?;
+        let rows = self.core.store.scan(&keys::grants(member), page.after(), page.limit()).await?;
+        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+    }
+
+    /// Ends a grant now.
+    ///
+    /// # Errors
+    /// NOT_FOUND.
+    pub async fn revoke_grant(
+        &self,
+        context: &Context,
+        (member, id): (&MemberId, &GrantId),
+        request: &v1::RevokeGrantRequest,
+    ) -> Result<Grant, AppError> {
+        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.name)).await?;
+        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let key = keys::grant(member, id);
+        self.core
+            .commit(&change, || async {
+                let found = self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
+                let until = found.value.valid_until.map_or(context.now, |until| until.min(context.now));
+                let ended = Grant { valid_until: Some(until), ..found.value.clone() };
+                let summary = format!("{} verliert {}", ended.principal, ended.role);
+                let txn = Txn::new()
+                    .expect_unchanged(&found)
+                    .put(&key, &ended)
+                    .and(change.audit(context.row.rpc, Some(member), &request.name, summary, ""));
+                Ok((txn, ended))
+            })
+            .await
+    }
+}

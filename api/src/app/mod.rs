@@ -1,0 +1,17 @@
+//! Use cases: authorise, load with revisions, let the domain decide, commit once. No handler logic, no text of keys.
+//!
+//! One struct an area, each with the [`Core`](crate::core::Core) it works on; wiring puts them together.
+
+pub mod billing;
+pub mod catalog;
+pub mod cluster;
+pub mod instance;
+pub mod invoice;
+pub mod member;
+pub mod operation;
+pub mod placement;
+pub mod preview;
+pub mod quota;
+pub mod register;
+pub mod tenant;
+pub mod usage;

@@ -1,0 +1,123 @@
+//! A tenant with everything that a change of what it holds compares: its record, its desired record, and the member's quota account.
+
+use allmende_domain::{
+    account::{QuotaAccount, ReserveError},
+    desired::{DesiredBody, DesiredRecord, DesiredTenant},
+    ids::{ClusterId, InstanceId, MemberId, TenantId},
+    resources::Resources,
+    tenant::{State, Tenant},
+};
+use allmende_store::{Store, Txn, Versioned, keys};
+
+use crate::error::AppError;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Placement {
+    /// The tenant.
+    pub tenant: Versioned<Tenant>,
+    /// What its cluster is asked for.
+    pub desired: Versioned<DesiredRecord>,
+    /// What the member has reserved on that cluster.
+    pub account: Versioned<QuotaAccount>,
+}
+
+impl Placement {
+    /// Loads all three.
+    ///
+    /// # Errors
+    /// NOT_FOUND for the tenant.
+    pub async fn load(store: &Store, member: &MemberId, tenant: &TenantId, name: &str) -> Result<Self, AppError> {
+        let tenant = store.find(&keys::tenant(member, tenant)).await?.ok_or_else(|| AppError::not_found(name))?;
+        let value = &tenant.value;
+        let desired = store
+            .find(&keys::desired_tenant(&value.cluster, member, &value.id))
+            .await?
+            .ok_or_else(|| AppError::internal(format!("{name} has no desired record")))?;
+        let account = store
+            .find(&keys::account(member, &value.cluster))
+            .await?
+            .ok_or_else(|| AppError::internal(format!("{name} has no quota account")))?;
+        Ok(Self { tenant, desired, account })
+    }
+
+    /// What the cluster is asked for, as a tenant.
+    ///
+    /// # Errors
+    /// A defect.
+    pub fn desired_tenant(&self) -> Result<&DesiredTenant, AppError> {
+        match &self.desired.value.body {
+            DesiredBody::Tenant(tenant) => Ok(tenant),
+            DesiredBody::Instance(_) => Err(AppError::internal("a tenant's desired record holds an instance")),
+        }
+    }
+
+    /// Refuses while the tenant is being deleted.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION.
+    pub fn must_live(&self) -> Result<(), AppError> {
+        if self.tenant.value.state == State::Deleting {
+            let description = "is being deleted: wait until it is gone".to_owned();
+            return Err(AppError::WrongState { resource: self.tenant.value.name(), description });
+        }
+        Ok(())
+    }
+
+    /// The transaction that writes tenant and desired record anew with the next generation, and compares all three.
+    pub fn write(&self, tenant: Tenant, desired: DesiredTenant, account: &QuotaAccount, deleting: bool) -> Txn {
+        let generation = self.tenant.value.generation.saturating_add(1);
+        let record = DesiredRecord {
+            generation,
+            deleting: deleting || self.desired.value.deleting,
+            body: DesiredBody::Tenant(desired),
+            ..self.desired.value.clone()
+        };
+        let tenant = Tenant { generation, ..tenant };
+        Txn::new()
+            .expect_unchanged(&self.tenant)
+            .put(&self.tenant.key, &tenant)
+            .expect_unchanged(&self.desired)
+            .put(&self.desired.key, &record)
+            .expect_unchanged(&self.account)
+            .put(&self.account.key, account)
+    }
+
+    /// The same tenant with an instance's footprint added to its services namespace (or taken away: none).
+    ///
+    /// # Errors
+    /// A defect.
+    pub fn with_footprint(
+        &self,
+        instance: &InstanceId,
+        footprint: Option<Resources>,
+    ) -> Result<DesiredTenant, AppError> {
+        let mut desired = self.desired_tenant()?.clone();
+        match footprint {
+            Some(footprint) => {
+                desired.services = true;
+                desired.footprints.insert(instance.clone(), footprint);
+            }
+            None => {
+                desired.footprints.remove(instance);
+            }
+        }
+        Ok(desired)
+    }
+}
+
+/// A refusal to reserve, for the client.
+pub fn reserve_error(member: &MemberId, cluster: &ClusterId, error: ReserveError) -> AppError {
+    let subject = format!("members/{member}/entitlements/{cluster}");
+    match error {
+        ReserveError::Exceeded(shortfalls) => {
+            AppError::QuotaExceeded { subject, shortfalls: shortfalls.into_iter().map(Into::into).collect() }
+        }
+        ReserveError::AlreadyHeld(holder) => AppError::AlreadyExists { resource: holder },
+        ReserveError::NotHeld(holder) => AppError::internal(format!("{holder} holds no reservation in {subject}")),
+        ReserveError::TooManyHolders => {
+            AppError::WrongState { resource: subject, description: "holds the most reservations it can".to_owned() }
+        }
+        ReserveError::Amount(error) => error.into(),
+    }
+}

@@ -1,0 +1,350 @@
+//! Tenants: reserved, recorded and asked for in one transaction each.
+
+use allmende_domain::{
+    account::QuotaAccount,
+    catalog::FootprintPart,
+    desired::{DesiredBody, DesiredRecord, DesiredTenant},
+    ids::{BillToId, ClusterId, MemberId, OperationId, TenantId},
+    observation::Seen,
+    operation::{Operation, Verb},
+    resources::Resources,
+    tenant::{self, State, Tenant},
+    usage::{FactKind, LifecycleFact},
+};
+use allmende_proto::v1;
+use allmende_store::{Txn, Versioned, keys};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    member::check_etag,
+    placement::{Placement, reserve_error},
+    preview::{Preview, Subject, preview},
+};
+use crate::{
+    authz::Scope,
+    context::Context,
+    convert::{fields::Fields, resources},
+    core::{Change, Core, fresh},
+    error::AppError,
+    names,
+    pagination::{Page, PageRequest},
+};
+
+/// Use cases over tenants.
+#[derive(Clone)]
+pub struct Tenants {
+    /// Shared parts.
+    pub core: Core,
+}
+
+/// What a change of a tenant or instance answers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The work that waits for the cluster.
+    pub operation: Operation,
+    /// What it costs and takes.
+    pub preview: Preview,
+}
+
+/// The fields of a tenant to create.
+struct Wanted {
+    id: TenantId,
+    cluster: ClusterId,
+    quota: Resources,
+    bill_to: BillToId,
+}
+
+impl Tenants {
+    /// Reserves the workspace quota and asks the cluster for the namespace.
+    ///
+    /// # Errors
+    /// All wrong fields at once, over quota with numbers, ALREADY_EXISTS.
+    pub async fn create(
+        &self,
+        context: &Context,
+        member: &MemberId,
+        request: &v1::CreateTenantRequest,
+    ) -> Result<Accepted, AppError> {
+        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.parent)).await?;
+        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let wanted = read(request)?;
+        let (uid, operation) = (fresh()?, fresh()?);
+        let tenant = Tenant {
+            member: member.clone(),
+            id: wanted.id,
+            uid,
+            cluster: wanted.cluster,
+            workspace_quota: wanted.quota,
+            bill_to: wanted.bill_to,
+            state: State::Provisioning,
+            generation: 1,
+            seen: Seen::default(),
+            operation,
+            create_time: context.now,
+            update_time: context.now,
+            delete_time: None,
+        };
+        self.core.commit(&change, || self.create_once(context, request, &change, &tenant)).await
+    }
+
+    async fn create_once(
+        &self,
+        context: &Context,
+        request: &v1::CreateTenantRequest,
+        change: &Change,
+        tenant: &Tenant,
+    ) -> Result<(Txn, Accepted), AppError> {
+        let store = &self.core.store;
+        let member = &tenant.member;
+        let owner =
+            store.find(&keys::member(member)).await?.ok_or_else(|| AppError::not_found(&request.parent))?;
+        if store.find(&keys::bill_to(member, &tenant.bill_to)).await?.is_none() {
+            return Err(AppError::invalid("tenant.bill_to", "there is no such bill-to under this member"));
+        }
+        let key = keys::tenant(member, &tenant.id);
+        if store.find(&key).await?.is_some() {
+            return Err(AppError::AlreadyExists { resource: tenant.name() });
+        }
+        let account = self.account(tenant).await?;
+        let reserved = account
+            .value
+            .admit(&tenant.name(), tenant.workspace_quota)
+            .map_err(|error| reserve_error(member, &tenant.cluster, error))?;
+        let desired_key = keys::desired_tenant(&tenant.cluster, member, &tenant.id);
+        let operation = begun(tenant, Verb::CreateTenant, context)?;
+        let txn = Txn::new()
+            .expect_unchanged(&owner)
+            .expect_absent(&key)
+            .put(&key, tenant)
+            .expect_unchanged(&account)
+            .put(&account.key, &reserved)
+            .expect_absent(&desired_key)
+            .put(&desired_key, &desired(tenant, &owner.value.display_name))
+            .put(&keys::operation(member, &operation.id), &operation)
+            .and(change.audit(context.row.rpc, Some(member), &tenant.name(), format!("Kontingent {:?}", tenant.workspace_quota), ""));
+        let preview = preview(store, &subject(tenant.workspace_quota, Resources::ZERO, &reserved), context.now).await?;
+        Ok((txn, Accepted { operation, preview }))
+    }
+
+    /// The account that the tenant's quota is reserved in: a member without entitlement on the cluster has none.
+    async fn account(&self, tenant: &Tenant) -> Result<Versioned<QuotaAccount>, AppError> {
+        let key = keys::account(&tenant.member, &tenant.cluster);
+        if let Some(account) = self.core.store.find(&key).await? {
+            return Ok(account);
+        }
+        let cluster = &tenant.cluster;
+        if self.core.store.find(&keys::cluster(cluster)).await?.is_none() {
+            return Err(AppError::invalid("tenant.cluster", "there is no such cluster"));
+        }
+        let none = QuotaAccount::empty(tenant.member.clone(), cluster.clone());
+        Err(match none.admit(&tenant.name(), tenant.workspace_quota) {
+            Err(error) => reserve_error(&tenant.member, cluster, error),
+            Ok(_) => AppError::invalid("tenant.workspace_quota", "must ask for something"),
+        })
+    }
+
+    /// Changes the workspace quota.
+    ///
+    /// # Errors
+    /// All wrong fields at once, over quota with numbers, a stale etag.
+    pub async fn update(
+        &self,
+        context: &Context,
+        (member, id): (&MemberId, &TenantId),
+        request: &v1::UpdateTenantRequest,
+    ) -> Result<Accepted, AppError> {
+        let message = request.tenant.clone().unwrap_or_default();
+        let actor = self.core.authorizer.require(context, Scope::Member(member, &message.name)).await?;
+        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let mut fields = Fields::new();
+        if request.update_mask.as_ref().is_none_or(|mask| mask.paths != ["workspace_quota"]) {
+            fields.wrong("update_mask", "must be workspace_quota: nothing else can be changed");
+        }
+        let quota = resources::read(&mut fields, "tenant.workspace_quota", message.workspace_quota.as_ref());
+        let quota = fields.finish(quota)?;
+        let operation_id: OperationId = fresh()?;
+        self.core
+            .commit(&change, || async {
+                let place = Placement::load(&self.core.store, member, id, &message.name).await?;
+                check_etag(&place.tenant, &message.etag, &message.name)?;
+                place.must_live()?;
+                let before = place.tenant.value.workspace_quota;
+                let account = place
+                    .account
+                    .value
+                    .change(&place.tenant.value.name(), quota)
+                    .map_err(|error| reserve_error(member, &place.tenant.value.cluster, error))?;
+                let tenant = Tenant {
+                    workspace_quota: quota,
+                    state: State::Provisioning,
+                    operation: operation_id.clone(),
+                    update_time: context.now,
+                    ..place.tenant.value.clone()
+                };
+                let desired = DesiredTenant { workspace_quota: quota, ..place.desired_tenant()?.clone() };
+                let next = Tenant { generation: tenant.generation.saturating_add(1), ..tenant.clone() };
+                let operation = begun(&next, Verb::UpdateTenant, context)?;
+                let txn = place
+                    .write(tenant, desired, &account, false)
+                    .put(&keys::operation(member, &operation.id), &operation)
+                    .and(change.audit(context.row.rpc, Some(member), &message.name, format!("Kontingent {quota:?}"), ""));
+                let preview = preview(&self.core.store, &subject(quota, before, &account), context.now).await?;
+                Ok((txn, Accepted { operation, preview }))
+            })
+            .await
+    }
+
+    /// Begins the deletion. Billing ends now; the record stays DELETING until the cluster confirms.
+    ///
+    /// # Errors
+    /// FAILED_PRECONDITION while it holds instances; a stale etag.
+    pub async fn delete(
+        &self,
+        context: &Context,
+        (member, id): (&MemberId, &TenantId),
+        request: &v1::DeleteTenantRequest,
+    ) -> Result<Operation, AppError> {
+        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.name)).await?;
+        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let operation_id: OperationId = fresh()?;
+        self.core
+            .commit(&change, || async {
+                let place = Placement::load(&self.core.store, member, id, &request.name).await?;
+                check_etag(&place.tenant, &request.etag, &request.name)?;
+                place.must_live()?;
+                let desired = place.desired_tenant()?.clone();
+                if !desired.footprints.is_empty() {
+                    let names: Vec<&str> = desired.footprints.keys().map(|id| id.as_str()).collect();
+                    let description = format!("holds service instances ({}): delete them first", names.join(", "));
+                    return Err(AppError::WrongState { resource: request.name.clone(), description });
+                }
+                let tenant = Tenant {
+                    state: State::Deleting,
+                    operation: operation_id.clone(),
+                    update_time: context.now,
+                    delete_time: Some(context.now),
+                    ..place.tenant.value.clone()
+                };
+                let next = Tenant { generation: tenant.generation.saturating_add(1), ..tenant.clone() };
+                let operation = begun(&next, Verb::DeleteTenant, context)?;
+                let ended = ended(&next, context);
+                let txn = place
+                    .write(tenant, desired, &place.account.value, true)
+                    .put(&keys::fact(member, &ended.id), &ended)
+                    .put(&keys::operation(member, &operation.id), &operation)
+                    .and(change.audit(context.row.rpc, Some(member), &request.name, "Löschung angenommen".to_owned(), ""));
+                Ok((txn, operation))
+            })
+            .await
+    }
+
+    /// One tenant.
+    ///
+    /// # Errors
+    /// NOT_FOUND, also where the caller may not know of it.
+    pub async fn get(
+        &self,
+        context: &Context,
+        (member, id): (&MemberId, &TenantId),
+        name: &str,
+    ) -> Result<Versioned<Tenant>, AppError> {
+        self.core.authorizer.require(context, Scope::Member(member, name)).await?;
+        self.core.store.find(&keys::tenant(member, id)).await?.ok_or_else(|| AppError::not_found(name))
+    }
+
+    /// A member's tenants, or all of them for the cooperative.
+    ///
+    /// # Errors
+    /// Refusal, or a page token of another list.
+    pub async fn list(
+        &self,
+        context: &Context,
+        member: Option<&MemberId>,
+        name: &str,
+        page: &PageRequest,
+    ) -> Result<Page<Versioned<Tenant>>, AppError> {
+        let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, name));
+        self.core.authorizer.require(context, scope).await?;
+        let range = member.map_or_else(keys::tenants_all, keys::tenants);
+        let rows = self.core.store.scan(&range, page.after(), page.limit()).await?;
+        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+    }
+}
+
+fn read(request: &v1::CreateTenantRequest) -> Result<Wanted, AppError> {
+    let mut fields = Fields::new();
+    let id: Option<TenantId> = fields.parse("tenant_id", &request.tenant_id);
+    let message = fields.needed("tenant", request.tenant.as_ref()).cloned().unwrap_or_default();
+    let cluster = message.cluster.strip_prefix("clusters/").unwrap_or_default();
+    let cluster: Option<ClusterId> = fields.parse("tenant.cluster", cluster);
+    let quota = resources::read(&mut fields, "tenant.workspace_quota", message.workspace_quota.as_ref());
+    if quota.is_some_and(|quota| quota.is_zero()) {
+        fields.wrong("tenant.workspace_quota", "must ask for something");
+    }
+    let bill_to = read_bill_to(&mut fields, "tenant.bill_to", &message.bill_to, &request.parent);
+    let all = id.zip(cluster).zip(quota.zip(bill_to));
+    let ((id, cluster), (quota, bill_to)) = fields.finish(all)?;
+    Ok(Wanted { id, cluster, quota, bill_to })
+}
+
+/// A bill-to of the same member, `main` when empty.
+pub(super) fn read_bill_to(fields: &mut Fields, path: &str, name: &str, parent: &str) -> Option<BillToId> {
+    if name.is_empty() {
+        return "main".parse().ok();
+    }
+    match names::bill_to(name) {
+        Ok((member, id)) if parent.split('/').nth(1) == Some(member.as_str()) => Some(id),
+        _ => {
+            fields.wrong(path, "must be members/{member}/billTos/{bill_to} of the same member");
+            None
+        }
+    }
+}
+
+fn begun(tenant: &Tenant, verb: Verb, context: &Context) -> Result<Operation, AppError> {
+    let (member, id) = (tenant.member.clone(), tenant.operation.clone());
+    Ok(Operation::accepted(member, id, tenant.name(), verb, tenant.generation, context.now))
+}
+
+fn desired(tenant: &Tenant, display_name: &str) -> DesiredRecord {
+    let body = DesiredTenant {
+        namespace: tenant.namespace(),
+        member: tenant.member.clone(),
+        tenant: tenant.id.clone(),
+        member_display_name: display_name.to_owned(),
+        workspace_quota: tenant.workspace_quota,
+        services: false,
+        footprints: std::collections::BTreeMap::new(),
+        group_bindings: DesiredTenant::groups_of(&tenant.member),
+    };
+    DesiredRecord {
+        name: tenant::name(&tenant.member, &tenant.id),
+        cluster: tenant.cluster.clone(),
+        uid: tenant.uid.clone(),
+        generation: tenant.generation,
+        deleting: false,
+        body: DesiredBody::Tenant(body),
+    }
+}
+
+fn subject(amounts: Resources, before: Resources, account: &QuotaAccount) -> Subject<'_> {
+    let footprint = vec![FootprintPart { title: "Arbeitsbereich".to_owned(), resources: amounts }];
+    Subject { amounts, before, workspace: true, footprint, account }
+}
+
+fn ended(tenant: &Tenant, context: &Context) -> LifecycleFact {
+    LifecycleFact {
+        id: super::usage::fact_id(&tenant.uid, "ENDED", tenant.generation),
+        member: tenant.member.clone(),
+        subject: tenant.name(),
+        uid: tenant.uid.clone(),
+        kind: FactKind::Ended,
+        generation: tenant.generation,
+        occurred: context.now,
+        received: context.now,
+        amounts: Resources::ZERO,
+        workspace: true,
+        bill_to: tenant.bill_to.clone(),
+        accounting_reference: String::new(),
+    }
+}

@@ -1,0 +1,14 @@
+//! Messages ⇄ domain. Reading collects all wrong fields; writing cannot fail.
+
+pub mod billing;
+pub mod catalog;
+pub mod cluster;
+pub mod fields;
+pub mod instance;
+pub mod invoice;
+pub mod member;
+pub mod operation;
+pub mod quota;
+pub mod resources;
+pub mod tenant;
+pub mod usage;

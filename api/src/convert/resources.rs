@@ -1,0 +1,85 @@
+//! Resources, conditions, money, previews.
+
+use allmende_domain::{money::Cents, observation::Condition, resources::Resources};
+use allmende_proto::v1;
+
+use super::fields::{Fields, time};
+
+/// Reads amounts; negative and absurd ones are wrong, each by its field.
+pub fn read(fields: &mut Fields, path: &str, resources: Option<&v1::Resources>) -> Option<Resources> {
+    let message = fields.needed(path, resources)?;
+    let amounts = Resources {
+        cpu_milli: message.cpu_milli,
+        memory_bytes: message.memory_bytes,
+        storage_bytes: message.storage_bytes,
+        pods: message.pods,
+    };
+    let wrong = amounts.fields_out_of_range();
+    for field in &wrong {
+        fields.wrong(format!("{path}.{field}"), "must be zero or more, and no more than a cluster can have");
+    }
+    wrong.is_empty().then_some(amounts)
+}
+
+/// Amounts as a message.
+pub fn write(resources: &Resources) -> v1::Resources {
+    v1::Resources {
+        cpu_milli: resources.cpu_milli,
+        memory_bytes: resources.memory_bytes,
+        storage_bytes: resources.storage_bytes,
+        pods: resources.pods,
+    }
+}
+
+/// Money as a message.
+pub fn money(cents: Cents) -> v1::Money {
+    v1::Money { currency_code: "EUR".to_owned(), cents: cents.0 }
+}
+
+/// A condition as a message.
+pub fn condition(condition: &Condition) -> v1::Condition {
+    v1::Condition {
+        r#type: condition.kind.clone(),
+        status: condition.status.clone(),
+        reason: condition.reason.clone(),
+        message: condition.message.clone(),
+        last_transition_time: condition.last_transition_time.map(time),
+        observed_generation: condition.observed_generation,
+    }
+}
+
+/// A condition as the operator sent it.
+pub fn read_condition(message: &v1::Condition) -> Condition {
+    let at = message.last_transition_time.as_ref();
+    Condition {
+        kind: message.r#type.clone(),
+        status: message.status.clone(),
+        reason: message.reason.clone(),
+        message: message.message.clone(),
+        last_transition_time: at.and_then(|at| jiff::Timestamp::new(at.seconds, at.nanos).ok()),
+        observed_generation: message.observed_generation,
+    }
+}
+
+/// A preview as a message.
+pub fn preview(preview: &crate::app::preview::Preview) -> v1::Preview {
+    let known = !preview.price_list.is_empty();
+    v1::Preview {
+        monthly_net: known.then(|| money(preview.monthly_net)),
+        until_month_end_net: known.then(|| money(preview.until_month_end_net)),
+        price_parts: preview
+            .price_parts
+            .iter()
+            .map(|(meter, quantity, price, net)| v1::PricePart {
+                meter: meter.clone(),
+                quantity: quantity.clone(),
+                unit_price_micro_euro: *price,
+                net: Some(money(*net)),
+            })
+            .collect(),
+        reserves: Some(write(&preview.reserves)),
+        remaining: Some(write(&preview.remaining)),
+        footprint_parts: super::catalog::footprint(&preview.footprint),
+        price_list: preview.price_list.clone(),
+    }
+}
