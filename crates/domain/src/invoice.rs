@@ -198,6 +198,18 @@ impl Invoice {
         format!("members/{}/invoices/{}", self.member, self.id)
     }
 
+    /// What its recipient is told and what it is digested by: neither when the draft was made nor where its documents lie.
+    #[must_use]
+    pub fn record(&self) -> Self {
+        Self { documents: Vec::new(), record_digest: String::new(), create_time: Timestamp::UNIX_EPOCH, ..self.clone() }
+    }
+
+    /// The record without its number: the same for the draft that was reviewed and the invoice that was issued.
+    #[must_use]
+    pub fn content(&self) -> Self {
+        Self { id: String::new(), number: String::new(), state: InvoiceState::Draft, ..self.record() }
+    }
+
     /// The draft with its number. The digest over the record is the caller's, who has the hash function.
     #[must_use]
     pub fn issued(&self, number: &str) -> Self {

@@ -4,7 +4,7 @@
 //! ([`tenant`], [`catalog`], [`instance`], [`desired`]) and what was seen ([`observation`], [`operation`]).
 //!
 //! Money: what was used ([`usage`], [`period`]), what it costs ([`price`], [`rating`]), what all bear together ([`pot`], [`key`],
-//! [`allocate`]), and what comes of it ([`run`], [`invoice`]). Amounts are in [`money`].
+//! [`allocate`]), and what comes of it ([`run`], [`closing`], [`invoice`]). Amounts are in [`money`].
 
 #![cfg_attr(
     test,
@@ -15,6 +15,7 @@ pub mod account;
 pub mod allocate;
 pub mod audit;
 pub mod catalog;
+pub mod closing;
 pub mod cluster;
 pub mod desired;
 pub mod grant;

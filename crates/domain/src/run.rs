@@ -82,7 +82,7 @@ pub struct Run {
 }
 
 /// All inputs of a run, as they were at the cut.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cut {
     /// Of which month.
     pub period: Period,
@@ -178,12 +178,20 @@ impl Cut {
         self.members.iter().filter(|member| member.shares_at(self.period.first_day()) > 0).collect()
     }
 
+    /// The prices in force in the period.
+    ///
+    /// # Errors
+    /// When no list began before it.
+    pub fn price_list(&self) -> Result<&PriceList, RunError> {
+        in_force(&self.price_lists, self.period.first_day()).ok_or(RunError::NoPriceList(self.period))
+    }
+
     /// All drafts of the run, sorted by member and bill-to. Pure: the same cut gives the same drafts.
     ///
     /// # Errors
     /// See [`RunError`].
     pub fn drafts(&self, issue_date: Date, now: Timestamp) -> Result<Vec<Invoice>, RunError> {
-        let list = in_force(&self.price_lists, self.period.first_day()).ok_or(RunError::NoPriceList(self.period))?;
+        let list = self.price_list()?;
         let rated = self.rated(list)?;
         let mut lines: BTreeMap<(MemberId, BillToId), Vec<DraftLine>> = BTreeMap::new();
         for (member, usage) in &rated {

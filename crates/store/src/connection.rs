@@ -105,7 +105,24 @@ impl Store {
     /// # Errors
     /// As [`find`](Self::find).
     pub async fn snapshot<T: Record>(&self, range: &Range<T>) -> Result<(Vec<Versioned<T>>, Revision), StoreError> {
-        let (mut rows, revision) = self.page(range, None, PAGE, None).await?;
+        self.pages(range, None).await
+    }
+
+    /// Reads a whole range as it was at a revision that another read told: so several ranges are seen at one moment.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), and when that revision has been compacted away.
+    pub async fn snapshot_at<T: Record>(&self, range: &Range<T>, at: Revision) -> Result<Vec<Versioned<T>>, StoreError> {
+        self.pages(range, Some(at)).await.map(|(rows, _)| rows)
+    }
+
+    async fn pages<T: Record>(
+        &self,
+        range: &Range<T>,
+        at: Option<Revision>,
+    ) -> Result<(Vec<Versioned<T>>, Revision), StoreError> {
+        let (mut rows, newest) = self.page(range, None, PAGE, at).await?;
+        let revision = at.unwrap_or(newest);
         let mut last_page = rows.len();
         while i64::try_from(last_page).unwrap_or(i64::MAX) == PAGE {
             let after = rows.last().map(|row| row.key.raw().to_owned());

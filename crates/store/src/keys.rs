@@ -96,6 +96,8 @@ keys! {
         format!("billto/{}/{}/", pad(member.as_str(), 32), pad(id.as_str(), 32));
     /// A member's bill-tos.
     bill_tos(member: &MemberId) -> Range<BillTo> = format!("billto/{}/", pad(member.as_str(), 32));
+    /// All bill-tos.
+    bill_tos_all() -> Range<BillTo> = "billto/";
     /// A grant.
     grant(member: &MemberId, id: &GrantId) -> Key<Grant> = format!("grant/{}/{id}/", pad(member.as_str(), 32));
     /// A member's grants.
@@ -171,10 +173,14 @@ keys! {
     fact(member: &MemberId, id: &str) -> Key<LifecycleFact> = format!("fact/{}/{}/", pad(member.as_str(), 32), pad(id, 64));
     /// A member's facts.
     facts(member: &MemberId) -> Range<LifecycleFact> = format!("fact/{}/", pad(member.as_str(), 32));
+    /// All facts.
+    facts_all() -> Range<LifecycleFact> = "fact/";
     /// Imported usage.
     segment(member: &MemberId, id: &str) -> Key<StoredSegment> = format!("segment/{}/{}/", pad(member.as_str(), 32), hashed(id));
     /// A member's imported usage.
     segments(member: &MemberId) -> Range<StoredSegment> = format!("segment/{}/", pad(member.as_str(), 32));
+    /// All imported usage.
+    segments_all() -> Range<StoredSegment> = "segment/";
 
     /// A price list.
     price_list(id: &PriceListId) -> Key<PriceList> = format!("pricelist/{}/", pad(id.as_str(), 32));
