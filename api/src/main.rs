@@ -1,1 +1,68 @@
-fn main() {}
+//! `allmende-api`.
+
+use std::{sync::Arc, time::Duration};
+
+use allmende_api::{
+    clock::SystemClock,
+    config::Config,
+    metrics::ApiMetrics,
+    server::{Listeners, Parts, serve},
+    wiring,
+};
+use allmende_identity::{ServerTls, ServerTlsPaths, install_crypto_provider};
+use allmende_store::{Store, StoreConfig, objects::DocumentStore};
+use anyhow::Context;
+use clap::Parser;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How often changed certificate files are looked for.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(2);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    install_crypto_provider();
+    let config = Config::parse();
+    allmende_telemetry::init_logging(config.log_format.parse()?, &config.log)?;
+    let paths = ServerTlsPaths {
+        cert: config.tls_cert.clone(),
+        key: config.tls_key.clone(),
+        client_ca: config.client_ca.clone(),
+        crl: config.crl.clone(),
+    };
+    let tls = ServerTls::load(paths)?;
+    let store = Store::connect(&StoreConfig::new(config.etcd_endpoints.clone())).await.context("etcd")?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), store = ?store.identity(), "allmende-api starts");
+    let documents = DocumentStore::open(&config.documents_dir).await.context("documents directory")?;
+    let mut registry = prometheus_client::registry::Registry::default();
+    let metrics = ApiMetrics::register(&mut registry);
+    let drain = CancellationToken::new();
+    let apps = wiring::apps(store.clone(), documents, Arc::new(SystemClock), metrics.clone(), drain.clone());
+    let listeners = Listeners {
+        api: TcpListener::bind(config.listen).await.context("listen")?,
+        health: TcpListener::bind(config.health_listen).await.context("health-listen")?,
+        metrics: TcpListener::bind(config.metrics_listen).await.context("metrics-listen")?,
+    };
+    tokio::spawn(tls.clone().watch_files(CERTIFICATES_EVERY));
+    let server = tokio::spawn(serve(listeners, Parts { tls, apps, store, registry, metrics }, drain.clone()));
+    tokio::pin!(server);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        ended = &mut server => return ended?,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("draining");
+    drain.cancel();
+    match tokio::time::timeout(Duration::from_secs(config.drain_seconds), server).await {
+        Ok(ended) => ended?,
+        Err(_) => {
+            tracing::warn!("calls under way were cut off after the drain's time");
+            Ok(())
+        }
+    }
+}

@@ -13,7 +13,7 @@ use allmende_domain::{
 };
 use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
-pub use follow::Streams;
+pub use follow::{DesiredStream, Streams};
 
 use super::member::check_etag;
 use crate::{

@@ -14,7 +14,7 @@ const ERRORS: usize = 50;
 ///
 /// # Errors
 /// Every violation of the schema, by JSON path.
-pub fn values(parameters: &str, schema: &str, plan_values: &str) -> Result<String, AppError> {
+pub(super) fn values(parameters: &str, schema: &str, plan_values: &str) -> Result<String, AppError> {
     let field = "instance.parameters_json";
     let text = if parameters.trim().is_empty() { "{}" } else { parameters };
     let parsed: Value = serde_json::from_str(text)

@@ -1,0 +1,85 @@
+//! Transport: caller, parse, call, convert. Nothing is decided here.
+
+mod billing;
+mod catalog;
+mod cluster;
+mod instance;
+mod invoice;
+mod member;
+mod operation;
+mod quota;
+mod tenant;
+mod usage;
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status};
+
+use crate::{
+    app,
+    clock::Clock,
+    context::Context,
+    error::AppError,
+    pagination::{Page, PageRequest},
+};
+
+pub use billing::BillingApi;
+pub use catalog::CatalogApi;
+pub use cluster::ClusterApi;
+pub use instance::InstanceApi;
+pub use invoice::InvoiceApi;
+pub use member::MemberApi;
+pub use operation::OperationApi;
+pub use quota::QuotaApi;
+pub use tenant::TenantApi;
+pub use usage::UsageApi;
+
+/// What every service answers with.
+pub(crate) type Answer<T> = Result<Response<T>, Status>;
+
+/// Splits a request into its context and its message.
+fn split<T>(request: Request<T>, clock: &Arc<dyn Clock>) -> Result<(Context, T), AppError> {
+    let context = Context::of(&request, clock.as_ref())?;
+    Ok((context, request.into_inner()))
+}
+
+fn answer<T>(result: Result<T, AppError>) -> Answer<T> {
+    result.map(Response::new).map_err(Status::from)
+}
+
+/// Reads the page wish of a list; `list` names the list with all its filters.
+fn page(size: i32, token: &str, list: &str) -> Result<PageRequest, AppError> {
+    PageRequest::parse(size, token, list)
+}
+
+/// Writes a page.
+fn written<T, M>(page: Page<T>, write: impl Fn(&T) -> M) -> (Vec<M>, String) {
+    (page.items.iter().map(write).collect(), page.next_page_token)
+}
+
+/// Use cases, as wired.
+#[derive(Clone)]
+pub struct Apps {
+    /// The clock of all calls.
+    pub clock: Arc<dyn Clock>,
+    /// Members and their register.
+    pub members: app::member::Members,
+    /// Clusters.
+    pub clusters: app::cluster::Clusters,
+    /// Tenants.
+    pub tenants: app::tenant::Tenants,
+    /// The pool.
+    pub quotas: app::quota::Quotas,
+    /// The catalogue.
+    pub catalog: app::catalog::Catalog,
+    /// Service instances.
+    pub instances: app::instance::Instances,
+    /// Operations.
+    pub operations: app::operation::Operations,
+    /// Usage.
+    pub usages: app::usage::Usages,
+    /// Billing.
+    pub billing: app::billing::Billing,
+    /// Invoices.
+    pub invoices: app::invoice::Invoices,
+}

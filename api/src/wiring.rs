@@ -1,0 +1,43 @@
+//! Puts the parts together: the only place that knows them all.
+
+use std::sync::Arc;
+
+use allmende_store::{Store, objects::DocumentStore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{
+        billing::Billing, catalog::Catalog, cluster::Clusters, cluster::Streams, instance::Instances,
+        invoice::Invoices, member::Members, operation::Operations, quota::Quotas, register::Registers,
+        tenant::Tenants, usage::Usages,
+    },
+    authz::Authorizer,
+    clock::Clock,
+    core::Core,
+    metrics::ApiMetrics,
+    service::Apps,
+};
+
+/// All use cases over one store. `drain` ends the operators' streams.
+pub fn apps(
+    store: Store,
+    documents: DocumentStore,
+    clock: Arc<dyn Clock>,
+    metrics: ApiMetrics,
+    drain: CancellationToken,
+) -> Apps {
+    let core = Core { authorizer: Authorizer::new(store.clone()), store, clock: Arc::clone(&clock) };
+    Apps {
+        clock,
+        members: Members { core: core.clone(), registers: Registers { core: core.clone() } },
+        clusters: Clusters { core: core.clone(), streams: Arc::new(Streams::new(drain)), metrics },
+        tenants: Tenants { core: core.clone() },
+        quotas: Quotas { core: core.clone() },
+        catalog: Catalog { core: core.clone() },
+        instances: Instances { core: core.clone() },
+        operations: Operations { core: core.clone() },
+        usages: Usages { core: core.clone() },
+        billing: Billing { core: core.clone() },
+        invoices: Invoices { core, documents },
+    }
+}
