@@ -67,7 +67,7 @@ fn semantic(invoice: &Invoice) -> Result<model::Invoice, String> {
     .build();
     made.business_process = Some(PROCESS.to_owned());
     made.due_date = Some(date(invoice.due_date)?);
-    made.payment_terms = Some(invoice.issuer.payment_terms.clone());
+    made.payment_terms = owned(&invoice.issuer.payment_terms);
     made.buyer_reference = Some(invoice.bill_to.leitweg_id.to_string());
     made.purchase_order_reference = given(&invoice.bill_to.order_reference).map(DocumentReference::new);
     made.invoicing_period = Some(model::Period {
@@ -92,31 +92,38 @@ fn semantic(invoice: &Invoice) -> Result<model::Invoice, String> {
 
 fn seller(invoice: &Invoice) -> Result<Party, String> {
     let issuer = &invoice.issuer;
-    let mut party = Party::new(issuer.legal_name.as_str(), address(&issuer.street, &issuer.city, &issuer.postal_code)?)
-        .with_electronic_address(Identifier::schemed(issuer.electronic_address.as_str(), MAILBOX))
-        .with_contact(Contact::new(
-            issuer.contact_name.as_str(),
-            issuer.contact_phone.as_str(),
-            issuer.contact_email.as_str(),
-        ));
-    party.legal_registration = Some(Identifier::new(issuer.legal_registration.as_str()));
+    let mut party = party(&issuer.legal_name, &issuer.electronic_address, (&issuer.street, &issuer.city, &issuer.postal_code))?;
+    party.contact = Contact {
+        name: owned(&issuer.contact_name),
+        phone: owned(&issuer.contact_phone),
+        email: owned(&issuer.contact_email),
+    };
+    party.legal_registration = given(&issuer.legal_registration).map(Identifier::new);
     // BR-O-02: what is not taxable carries no VAT identifier.
     if invoice.vat_breakdown.iter().all(|row| row.category != VatCategory::O) {
-        party = party.with_vat_identifier(issuer.vat_id.as_str());
+        party.vat_identifier = owned(&issuer.vat_id);
     }
     Ok(party)
 }
 
 fn buyer(invoice: &Invoice) -> Result<Party, String> {
     let to = &invoice.bill_to;
-    let mut party = Party::new(to.recipient_name.as_str(), address(&to.street, &to.city, &to.postal_code)?)
-        .with_electronic_address(Identifier::schemed(to.electronic_address.as_str(), MAILBOX));
+    let mut party = party(&to.recipient_name, &to.electronic_address, (&to.street, &to.city, &to.postal_code))?;
     party.identifiers = vec![Identifier::new(to.member.as_str())];
     Ok(party)
 }
 
+/// Blank is absent: the rules ask whether an element is there, and an empty one would pass for it.
+fn party(name: &str, mailbox: &str, (street, city, postal_code): (&str, &str, &str)) -> Result<Party, String> {
+    let mut party = Party::new(name, address(street, city, postal_code)?);
+    party.name = owned(name);
+    party.electronic_address = given(mailbox).map(|mailbox| Identifier::schemed(mailbox, MAILBOX));
+    Ok(party)
+}
+
 fn address(street: &str, city: &str, postal_code: &str) -> Result<PostalAddress, String> {
-    PostalAddress::new(street, city, postal_code, COUNTRY).map_err(|error| error.to_string())
+    let address = PostalAddress::new(street, city, postal_code, COUNTRY).map_err(|error| error.to_string())?;
+    Ok(PostalAddress { line1: owned(street), city: owned(city), post_code: owned(postal_code), ..address })
 }
 
 fn line(row: &InvoiceLine, accounting_reference: &str) -> model::InvoiceLine {
@@ -162,7 +169,7 @@ fn breakdown(row: &VatBreakdown) -> model::VatBreakdown {
         category: Code::new(row.category.code()),
         // Also for O: BR-DE-14 wants BT-119 in the breakdown.
         rate: Some(percentage(row.rate_basis_points)),
-        exemption_reason: given(&row.exemption_reason).map(str::to_owned),
+        exemption_reason: owned(&row.exemption_reason),
         exemption_reason_code: code.map(Code::new),
     }
 }
@@ -173,6 +180,10 @@ fn amount(cents: Cents) -> InvoiceAmount {
 
 fn percentage(basis_points: i32) -> Percentage {
     Percentage::new(Decimal::new(i64::from(basis_points), 2).normalize())
+}
+
+fn owned(text: &str) -> Option<String> {
+    given(text).map(str::to_owned)
 }
 
 fn given(text: &str) -> Option<&str> {

@@ -97,6 +97,33 @@ fn the_original_carries_recipient_period_and_accounting_reference() {
 }
 
 #[test]
+fn an_original_that_lacks_what_xrechnung_asks_for_is_not_written() {
+    let lacking: [(&str, Spoil); 11] = [
+        ("BT-27", |invoice| invoice.issuer.legal_name.clear()),
+        ("BT-34", |invoice| invoice.issuer.electronic_address.clear()),
+        ("BT-37", |invoice| invoice.issuer.city = " ".into()),
+        ("BT-41", |invoice| invoice.issuer.contact_name.clear()),
+        ("BT-42", |invoice| invoice.issuer.contact_phone.clear()),
+        ("BT-44", |invoice| invoice.bill_to.recipient_name.clear()),
+        ("BT-49", |invoice| invoice.bill_to.electronic_address.clear()),
+        ("BT-52", |invoice| invoice.bill_to.city.clear()),
+        ("BT-53", |invoice| invoice.bill_to.postal_code.clear()),
+        ("BT-84", |invoice| invoice.issuer.iban.clear()),
+        ("BG-25", |invoice| {
+            invoice.lines.clear();
+            invoice.vat_breakdown.clear();
+            (invoice.net, invoice.vat, invoice.gross) = (Cents(0), Cents(0), Cents(0));
+        }),
+    ];
+    for (term, spoil) in lacking {
+        let mut invoice = lemgo();
+        spoil(&mut invoice);
+        let written = XRechnung3.write(&invoice);
+        assert!(matches!(written, Err(DocumentError::Invalid { .. })), "{term}: {written:?}");
+    }
+}
+
+#[test]
 fn the_json_form_has_amounts_as_texts() {
     let value: Value = serde_json::from_str(&text(&Record, &lemgo())).unwrap();
     assert_eq!(value["gross"], "891.21");
