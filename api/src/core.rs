@@ -2,7 +2,10 @@
 
 use std::{future::Future, sync::Arc};
 
-use allmende_domain::{audit::AuditEntry, ids::{MemberId, RequestId}};
+use allmende_domain::{
+    audit::AuditEntry,
+    ids::{MemberId, RequestId},
+};
 use allmende_store::{Store, TransactError, Txn, keys};
 use jiff::Timestamp;
 use prost::Message;
@@ -75,23 +78,34 @@ impl Core {
         Fut: Future<Output = Result<(Txn, R), AppError>>,
     {
         if change.validate_only {
-            return decide().await.map(|(_, answer)| answer);
+            return Box::pin(decide()).await.map(|(_, answer)| answer);
         }
-        self.store
-            .transact(&change.actor.principal, &change.request_id, &change.body_hash, change.now, |_attempt| decide())
-            .await
-            .map_err(|error| match error {
-                TransactError::Refused(refused) => refused,
-                TransactError::RequestIdReused => AppError::RequestIdReused,
-                TransactError::Contention => AppError::Contention,
-                TransactError::Store(error) => error.into(),
-            })
+        let work = self.store.transact(
+            &change.actor.principal,
+            &change.request_id,
+            &change.body_hash,
+            change.now,
+            |_attempt| Box::pin(decide()),
+        );
+        Box::pin(work).await.map_err(|error| match error {
+            TransactError::Refused(refused) => refused,
+            TransactError::RequestIdReused => AppError::RequestIdReused,
+            TransactError::Contention => AppError::Contention,
+            TransactError::Store(error) => error.into(),
+        })
     }
 }
 
 impl Change {
     /// The audit entry of this change, to be part of its transaction.
-    pub fn audit(&self, rpc: &str, member: Option<&MemberId>, target: &str, summary: String, reason: &str) -> Txn {
+    pub fn audit(
+        &self,
+        rpc: &str,
+        member: Option<&MemberId>,
+        target: &str,
+        summary: String,
+        reason: &str,
+    ) -> Txn {
         let entry = AuditEntry {
             at: self.now,
             actor: self.actor.principal.clone(),

@@ -96,7 +96,8 @@ impl AppError {
 
     /// A page token that belongs to another list, or to none.
     pub fn page_token() -> Self {
-        let text = "the page token belongs to another list or filter, or is malformed: start again without it";
+        let text =
+            "the page token belongs to another list or filter, or is malformed: start again without it";
         Self::Invalid(vec![
             FieldViolation::new("page_token", text).because(ViolationReason::PageTokenInvalid),
         ])
@@ -125,9 +126,10 @@ impl From<allmende_store::StoreError> for AppError {
                 tracing::warn!(reason, "outcome of a transaction unknown");
                 Self::DeadlineExceeded
             }
-            StoreError::Limit(_) | StoreError::Corrupt { .. } | StoreError::NewerSchema { .. } | StoreError::Documents(_) => {
-                Self::internal(error)
-            }
+            StoreError::Limit(_)
+            | StoreError::Corrupt { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::Documents(_) => Self::internal(error),
         }
     }
 }

@@ -60,10 +60,18 @@ impl ApiMetrics {
             desired_streams: Gauge::default(),
         };
         registry.register("allmende_api_calls", "Finished calls by RPC and code", metrics.calls.clone());
-        registry.register("allmende_api_call_seconds", "Time to the response's head", metrics.seconds.clone());
+        registry.register(
+            "allmende_api_call_seconds",
+            "Time to the response's head",
+            metrics.seconds.clone(),
+        );
         registry.register("allmende_api_calls_in_flight", "Calls under way", metrics.in_flight.clone());
         let streams = metrics.desired_streams.clone();
-        registry.register("allmende_api_desired_streams", "Clusters that follow their desired state", streams);
+        registry.register(
+            "allmende_api_desired_streams",
+            "Clusters that follow their desired state",
+            streams,
+        );
         metrics
     }
 

@@ -3,7 +3,9 @@
 //! A name that does not parse names nothing: the answer is NOT_FOUND with the text as sent, as for any id that does not exist, so
 //! that a probe learns nothing from the form of the refusal. Fields that *create* a name are checked with INVALID_ARGUMENT instead.
 
-use allmende_domain::ids::{BillToId, ClusterId, GrantId, InstanceId, MemberId, OfferingId, OperationId, TenantId};
+use allmende_domain::ids::{
+    BillToId, ClusterId, GrantId, InstanceId, MemberId, OfferingId, OperationId, TenantId,
+};
 
 use crate::error::AppError;
 
@@ -109,8 +111,19 @@ mod tests {
 
     #[test]
     fn a_name_of_another_shape_names_nothing() {
-        for wrong in ["", "members", "members/", "members/m-05766044/", "Members/m-05766044", "members/../x", "x/m-05766044"] {
-            assert!(matches!(member(wrong), Err(AppError::NotFound { resource }) if resource == wrong), "{wrong}");
+        for wrong in [
+            "",
+            "members",
+            "members/",
+            "members/m-05766044/",
+            "Members/m-05766044",
+            "members/../x",
+            "x/m-05766044",
+        ] {
+            assert!(
+                matches!(member(wrong), Err(AppError::NotFound { resource }) if resource == wrong),
+                "{wrong}"
+            );
         }
         assert_eq!(member("members/m-05766044").unwrap().to_string(), "m-05766044");
         assert!(member_or_all("members/-").unwrap().is_none());

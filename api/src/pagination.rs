@@ -57,8 +57,11 @@ impl PageRequest {
     pub fn page<T>(&self, mut rows: Vec<T>, key: impl Fn(&T) -> String) -> Page<T> {
         let more = rows.len() > self.size;
         rows.truncate(self.size);
-        let next_page_token =
-            if more { rows.last().map(|row| self.token(&key(row))).unwrap_or_default() } else { String::new() };
+        let next_page_token = if more {
+            rows.last().map(|row| self.token(&key(row))).unwrap_or_default()
+        } else {
+            String::new()
+        };
         Page { items: rows, next_page_token }
     }
 

@@ -77,24 +77,27 @@ pub async fn serve(listeners: Listeners, parts: Parts, drain: CancellationToken)
         live: Arc::new(|| true),
         ready: Arc::new(move || ready.load(Ordering::Relaxed)),
     };
-    let metrics = tokio::spawn(allmende_telemetry::serve(
-        listeners.metrics,
-        probes,
-        drain.clone().cancelled_owned(),
-    ));
+    let metrics =
+        tokio::spawn(allmende_telemetry::serve(listeners.metrics, probes, drain.clone().cancelled_owned()));
     let acceptor = Acceptor::spawn(listeners.api, parts.tls, AcceptorLimits::default());
-    router(parts.apps, parts.metrics)?.serve_with_incoming_shutdown(acceptor, drain.cancelled_owned()).await?;
+    router(parts.apps, parts.metrics)?
+        .serve_with_incoming_shutdown(acceptor, drain.cancelled_owned())
+        .await?;
     health.await??;
     metrics.await??;
     Ok(())
 }
 
-type LimitedRouter = tonic::transport::server::Router<tower::layer::util::Stack<CallLayer, tower::layer::util::Identity>>;
+type LimitedRouter =
+    tonic::transport::server::Router<tower::layer::util::Stack<CallLayer, tower::layer::util::Identity>>;
 
 fn router(apps: Apps, metrics: ApiMetrics) -> anyhow::Result<LimitedRouter> {
+    let apps = Arc::new(apps);
     macro_rules! service {
         ($server:path, $api:ident) => {
-            <$server>::new($api(apps.clone())).max_decoding_message_size(DECODE_MAX).max_encoding_message_size(ENCODE_MAX)
+            <$server>::new($api(Arc::clone(&apps)))
+                .max_decoding_message_size(DECODE_MAX)
+                .max_encoding_message_size(ENCODE_MAX)
         };
     }
     let reflection = tonic_reflection::server::Builder::configure()
@@ -116,7 +119,10 @@ fn router(apps: Apps, metrics: ApiMetrics) -> anyhow::Result<LimitedRouter> {
         .add_service(service!(v1::quota_service_server::QuotaServiceServer<QuotaApi>, QuotaApi))
         .add_service(service!(v1::catalog_service_server::CatalogServiceServer<CatalogApi>, CatalogApi))
         .add_service(service!(v1::instance_service_server::InstanceServiceServer<InstanceApi>, InstanceApi))
-        .add_service(service!(v1::operation_service_server::OperationServiceServer<OperationApi>, OperationApi))
+        .add_service(service!(
+            v1::operation_service_server::OperationServiceServer<OperationApi>,
+            OperationApi
+        ))
         .add_service(service!(v1::usage_service_server::UsageServiceServer<UsageApi>, UsageApi))
         .add_service(service!(v1::billing_service_server::BillingServiceServer<BillingApi>, BillingApi))
         .add_service(service!(v1::invoice_service_server::InvoiceServiceServer<InvoiceApi>, InvoiceApi))
@@ -136,8 +142,11 @@ async fn serve_health(
         loop {
             let good = !drain.is_cancelled() && store.ping().await.is_ok();
             ready.store(good, Ordering::Relaxed);
-            let status =
-                if good { tonic_health::ServingStatus::Serving } else { tonic_health::ServingStatus::NotServing };
+            let status = if good {
+                tonic_health::ServingStatus::Serving
+            } else {
+                tonic_health::ServingStatus::NotServing
+            };
             reporter.set_service_status("", status).await;
             if drain.run_until_cancelled(tokio::time::sleep(READY_EVERY)).await.is_none() {
                 ready.store(false, Ordering::Relaxed);
@@ -147,7 +156,10 @@ async fn serve_health(
         }
     });
     let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-    Server::builder().add_service(service).serve_with_incoming_shutdown(incoming, ended.cancelled_owned()).await?;
+    Server::builder()
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, ended.cancelled_owned())
+        .await?;
     watch.await?;
     Ok(())
 }

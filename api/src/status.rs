@@ -104,7 +104,9 @@ fn public_text(error: &AppError) -> String {
         AppError::StaleEtag { resource } => {
             format!("{resource} was changed since it was read: read it again, then repeat with its new etag")
         }
-        AppError::Contention => "others change the same thing right now: repeat with the same request_id".to_owned(),
+        AppError::Contention => {
+            "others change the same thing right now: repeat with the same request_id".to_owned()
+        }
         AppError::QuotaExceeded { subject, shortfalls } => {
             let parts: Vec<String> = shortfalls.iter().map(shortfall_text).collect();
             format!("{subject}: {}. The cooperative's operator can raise the entitlement", parts.join("; "))
@@ -121,7 +123,9 @@ fn public_text(error: &AppError) -> String {
             "the facts of {} are not complete to the period's end: wait for them, or record a decision in watermark_decision",
             clusters.join(", ")
         ),
-        AppError::Unavailable => "the store cannot be reached right now: repeat with the same request_id".to_owned(),
+        AppError::Unavailable => {
+            "the store cannot be reached right now: repeat with the same request_id".to_owned()
+        }
         AppError::DeadlineExceeded => {
             "the deadline passed and the outcome may be unknown: repeat with the same request_id".to_owned()
         }
@@ -142,7 +146,10 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
         }
         AppError::QuotaExceeded { subject, shortfalls } => {
             for short in shortfalls {
-                details.add_quota_failure_violation(format!("{subject}/{}", short.resource), shortfall_text(short));
+                details.add_quota_failure_violation(
+                    format!("{subject}/{}", short.resource),
+                    shortfall_text(short),
+                );
             }
         }
         AppError::WrongState { resource, description } => {
@@ -188,7 +195,8 @@ mod tests {
 
     #[test]
     fn all_wrong_fields_are_named_at_once() {
-        let error = AppError::Invalid(vec![FieldViolation::new("a", "wrong"), FieldViolation::new("b", "wrong too")]);
+        let error =
+            AppError::Invalid(vec![FieldViolation::new("a", "wrong"), FieldViolation::new("b", "wrong too")]);
         let status = Status::from(error);
         let fields: Vec<_> = status
             .get_details_bad_request()
@@ -209,7 +217,8 @@ mod tests {
     fn quota_failures_carry_limit_used_and_asked() {
         let shortfalls =
             vec![QuotaShortfall { resource: "requests.cpu".into(), limit: 4000, used: 3000, asked: 2000 }];
-        let status = Status::from(AppError::QuotaExceeded { subject: "members/a/entitlements/b".into(), shortfalls });
+        let status =
+            Status::from(AppError::QuotaExceeded { subject: "members/a/entitlements/b".into(), shortfalls });
         let quota = status.get_details_quota_failure().map(|q| q.violations).unwrap_or_default();
         assert_eq!(quota[0].subject, "members/a/entitlements/b/requests.cpu");
         assert_eq!(quota[0].description, "requests.cpu limit 4000, used 3000, asked 2000");

@@ -110,7 +110,11 @@ impl Billing {
     ///
     /// # Errors
     /// All wrong fields at once; PERIOD_CLOSED; ALREADY_EXISTS.
-    pub async fn create_pot(&self, context: &Context, request: &v1::CreatePotRequest) -> Result<v1::Pot, AppError> {
+    pub async fn create_pot(
+        &self,
+        context: &Context,
+        request: &v1::CreatePotRequest,
+    ) -> Result<v1::Pot, AppError> {
         let change = self.change(context, &request.request_id, request, request.validate_only).await?;
         let mut fields = Fields::new();
         let id = fields.parse("pot_id", &request.pot_id);
@@ -121,7 +125,8 @@ impl Billing {
             fields.wrong("pot.key", "there is no such key");
         }
         let pot = fields.finish(pot)?;
-        let closed = self.core.store.find(&keys::period(pot.period)).await?.is_some_and(|state| state.value.closed);
+        let closed =
+            self.core.store.find(&keys::period(pot.period)).await?.is_some_and(|state| state.value.closed);
         if closed {
             return Err(AppError::PeriodClosed { period: pot.period.to_string() });
         }
@@ -135,7 +140,11 @@ impl Billing {
     ///
     /// # Errors
     /// All wrong fields at once.
-    pub async fn set_issuer(&self, context: &Context, request: &v1::SetIssuerRequest) -> Result<Issuer, AppError> {
+    pub async fn set_issuer(
+        &self,
+        context: &Context,
+        request: &v1::SetIssuerRequest,
+    ) -> Result<Issuer, AppError> {
         let change = self.change(context, &request.request_id, request, request.validate_only).await?;
         let mut fields = Fields::new();
         let issuer = convert::read_issuer(&mut fields, request.issuer.as_ref());
@@ -164,7 +173,11 @@ impl Billing {
     ///
     /// # Errors
     /// Before the period's end, without a cluster's watermark or a decision, a second run, a missing issuer.
-    pub async fn create_run(&self, context: &Context, request: &v1::CreateRunRequest) -> Result<Run, AppError> {
+    pub async fn create_run(
+        &self,
+        context: &Context,
+        request: &v1::CreateRunRequest,
+    ) -> Result<Run, AppError> {
         let change = self.change(context, &request.request_id, request, request.validate_only).await?;
         let mut fields = Fields::new();
         let period: Option<Period> = fields.parse("period", &request.period);
@@ -196,7 +209,13 @@ impl Billing {
                     return Err(AppError::WatermarkMissing { clusters: missing });
                 }
                 let run = Run::accepted(period, issue_date, decision, context.now);
-                let audit = change.audit(context.row.rpc, None, &name, "Abrechnungslauf begonnen".to_owned(), decision);
+                let audit = change.audit(
+                    context.row.rpc,
+                    None,
+                    &name,
+                    "Abrechnungslauf begonnen".to_owned(),
+                    decision,
+                );
                 Ok((Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &run).and(audit), run))
             })
             .await
@@ -229,7 +248,11 @@ impl Billing {
     ///
     /// # Errors
     /// FAILED_PRECONDITION unless drafts lie for review; a stale etag.
-    pub async fn finalize_run(&self, context: &Context, request: &v1::FinalizeRunRequest) -> Result<Run, AppError> {
+    pub async fn finalize_run(
+        &self,
+        context: &Context,
+        request: &v1::FinalizeRunRequest,
+    ) -> Result<Run, AppError> {
         let change = self.change(context, &request.request_id, request, request.validate_only).await?;
         let name = &request.name;
         let period: Period = names::single(name, "runs")?.parse().map_err(|_| AppError::not_found(name))?;
@@ -239,11 +262,13 @@ impl Billing {
                 let found = self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(name))?;
                 check_etag(&found, &request.etag, name)?;
                 if found.value.state != RunState::Review {
-                    let description = format!("is {:?}; only drafts that lie for review can be issued", found.value.state);
+                    let description =
+                        format!("is {:?}; only drafts that lie for review can be issued", found.value.state);
                     return Err(AppError::WrongState { resource: name.clone(), description });
                 }
                 let run = Run { state: RunState::Issuing, invoices_done: 0, ..found.value.clone() };
-                let audit = change.audit(context.row.rpc, None, name, "Festschreibung angenommen".to_owned(), "");
+                let audit =
+                    change.audit(context.row.rpc, None, name, "Festschreibung angenommen".to_owned(), "");
                 Ok((Txn::new().expect_unchanged(&found).put(&key, &run).and(audit), run))
             })
             .await

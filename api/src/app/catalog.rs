@@ -1,10 +1,6 @@
 //! The catalogue: read by everybody with an identity, loaded by the cooperative's operator.
 
-use allmende_domain::{
-    catalog::Offering,
-    ids::OfferingId,
-    violation::FieldViolation,
-};
+use allmende_domain::{catalog::Offering, ids::OfferingId, violation::FieldViolation};
 use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
 
@@ -29,7 +25,12 @@ impl Catalog {
     ///
     /// # Errors
     /// NOT_FOUND.
-    pub async fn get(&self, context: &Context, id: &OfferingId, name: &str) -> Result<Versioned<Offering>, AppError> {
+    pub async fn get(
+        &self,
+        context: &Context,
+        id: &OfferingId,
+        name: &str,
+    ) -> Result<Versioned<Offering>, AppError> {
         self.core.authorizer.require(context, Scope::Known).await?;
         self.core.store.find(&keys::offering(id)).await?.ok_or_else(|| AppError::not_found(name))
     }
@@ -38,7 +39,11 @@ impl Catalog {
     ///
     /// # Errors
     /// A page token of another list.
-    pub async fn list(&self, context: &Context, page: &PageRequest) -> Result<Page<Versioned<Offering>>, AppError> {
+    pub async fn list(
+        &self,
+        context: &Context,
+        page: &PageRequest,
+    ) -> Result<Page<Versioned<Offering>>, AppError> {
         self.core.authorizer.require(context, Scope::Known).await?;
         let rows = self.core.store.scan(&keys::offerings(), page.after(), page.limit()).await?;
         Ok(page.page(rows, |row| row.key.raw().to_owned()))
@@ -56,7 +61,8 @@ impl Catalog {
         let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
         let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
         let mut fields = Fields::new();
-        let id: Option<OfferingId> = fields.parse("name", request.name.strip_prefix("offerings/").unwrap_or_default());
+        let id: Option<OfferingId> =
+            fields.parse("name", request.name.strip_prefix("offerings/").unwrap_or_default());
         if request.title.trim().is_empty() {
             fields.wrong("title", "is needed");
         }
@@ -70,7 +76,12 @@ impl Catalog {
             .commit(&change, || async {
                 let found = self.core.store.find(&key).await?;
                 let mut next = found.as_ref().map_or_else(
-                    || Offering { id: id.clone(), title: String::new(), description: String::new(), versions: vec![] },
+                    || Offering {
+                        id: id.clone(),
+                        title: String::new(),
+                        description: String::new(),
+                        versions: vec![],
+                    },
                     |found| found.value.clone(),
                 );
                 if next.versions.iter().any(|present| present.version == version.version) {
@@ -81,10 +92,13 @@ impl Catalog {
                 next.description.clone_from(&request.description);
                 next.versions.push(version.clone());
                 let summary = format!("Version {} mit Chart {}", version.version, version.chart);
-                let txn = Txn::new()
-                    .expect_as_read(&key, found.as_ref())
-                    .put(&key, &next)
-                    .and(change.audit(context.row.rpc, None, &request.name, summary, ""));
+                let txn = Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &next).and(change.audit(
+                    context.row.rpc,
+                    None,
+                    &request.name,
+                    summary,
+                    "",
+                ));
                 Ok((txn, next))
             })
             .await

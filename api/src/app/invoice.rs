@@ -1,12 +1,11 @@
 //! Invoices, read: records from the store, documents from the document store, with their digests checked.
 
-use allmende_domain::{
-    ids::MemberId,
-    invoice::Invoice,
-    period::Period,
-};
+use allmende_domain::{ids::MemberId, invoice::Invoice, period::Period};
 use allmende_proto::v1;
-use allmende_store::{Versioned, keys, objects::{DocumentStore, sha256}};
+use allmende_store::{
+    Versioned, keys,
+    objects::{DocumentStore, sha256},
+};
 
 use crate::{
     authz::Scope,

@@ -27,8 +27,14 @@ impl Placement {
     ///
     /// # Errors
     /// NOT_FOUND for the tenant.
-    pub async fn load(store: &Store, member: &MemberId, tenant: &TenantId, name: &str) -> Result<Self, AppError> {
-        let tenant = store.find(&keys::tenant(member, tenant)).await?.ok_or_else(|| AppError::not_found(name))?;
+    pub async fn load(
+        store: &Store,
+        member: &MemberId,
+        tenant: &TenantId,
+        name: &str,
+    ) -> Result<Self, AppError> {
+        let tenant =
+            store.find(&keys::tenant(member, tenant)).await?.ok_or_else(|| AppError::not_found(name))?;
         let value = &tenant.value;
         let desired = store
             .find(&keys::desired_tenant(&value.cluster, member, &value.id))
@@ -48,7 +54,9 @@ impl Placement {
     pub fn desired_tenant(&self) -> Result<&DesiredTenant, AppError> {
         match &self.desired.value.body {
             DesiredBody::Tenant(tenant) => Ok(tenant),
-            DesiredBody::Instance(_) => Err(AppError::internal("a tenant's desired record holds an instance")),
+            DesiredBody::Instance(_) => {
+                Err(AppError::internal("a tenant's desired record holds an instance"))
+            }
         }
     }
 
@@ -65,7 +73,13 @@ impl Placement {
     }
 
     /// The transaction that writes tenant and desired record anew with the next generation, and compares all three.
-    pub fn write(&self, tenant: Tenant, desired: DesiredTenant, account: &QuotaAccount, deleting: bool) -> Txn {
+    pub fn write(
+        &self,
+        tenant: Tenant,
+        desired: DesiredTenant,
+        account: &QuotaAccount,
+        deleting: bool,
+    ) -> Txn {
         let generation = self.tenant.value.generation.saturating_add(1);
         let record = DesiredRecord {
             generation,
@@ -114,10 +128,13 @@ pub fn reserve_error(member: &MemberId, cluster: &ClusterId, error: ReserveError
             AppError::QuotaExceeded { subject, shortfalls: shortfalls.into_iter().map(Into::into).collect() }
         }
         ReserveError::AlreadyHeld(holder) => AppError::AlreadyExists { resource: holder },
-        ReserveError::NotHeld(holder) => AppError::internal(format!("{holder} holds no reservation in {subject}")),
-        ReserveError::TooManyHolders => {
-            AppError::WrongState { resource: subject, description: "holds the most reservations it can".to_owned() }
+        ReserveError::NotHeld(holder) => {
+            AppError::internal(format!("{holder} holds no reservation in {subject}"))
         }
+        ReserveError::TooManyHolders => AppError::WrongState {
+            resource: subject,
+            description: "holds the most reservations it can".to_owned(),
+        },
         ReserveError::Amount(error) => error.into(),
     }
 }

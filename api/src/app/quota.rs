@@ -97,9 +97,10 @@ impl Quotas {
                 if let Some(found) = &found {
                     check_etag(found, &request.etag, &request.name)?;
                 }
-                let before = found
-                    .as_ref()
-                    .map_or_else(|| QuotaAccount::empty(member.clone(), cluster.clone()), |found| found.value.clone());
+                let before = found.as_ref().map_or_else(
+                    || QuotaAccount::empty(member.clone(), cluster.clone()),
+                    |found| found.value.clone(),
+                );
                 let carved = place
                     .value
                     .carve(before.guaranteed, guaranteed)
@@ -114,7 +115,13 @@ impl Quotas {
                     .put(&cluster_key, &carved)
                     .expect_as_read(&account_key, found.as_ref())
                     .put(&account_key, &account)
-                    .and(change.audit(context.row.rpc, Some(member), &request.name, summary, &request.resolution));
+                    .and(change.audit(
+                        context.row.rpc,
+                        Some(member),
+                        &request.name,
+                        summary,
+                        &request.resolution,
+                    ));
                 Ok((txn, account))
             })
             .await

@@ -65,14 +65,21 @@ impl Registers {
     ///
     /// # Errors
     /// All wrong rows (the first twenty by number), or an edition of that date with other content.
-    pub async fn import(&self, change: &Change, rpc: &str, upload: Upload) -> Result<RegisterEdition, AppError> {
+    pub async fn import(
+        &self,
+        change: &Change,
+        rpc: &str,
+        upload: Upload,
+    ) -> Result<RegisterEdition, AppError> {
         let (head, entries) = parse(&upload)?;
         let head_key = keys::register_edition(head.edition);
         if let Some(present) = self.core.store.find(&head_key).await? {
             return if present.value.digest == head.digest {
                 Ok(present.value)
             } else {
-                Err(AppError::AlreadyExists { resource: format!("register edition {} with other content", head.edition) })
+                Err(AppError::AlreadyExists {
+                    resource: format!("register edition {} with other content", head.edition),
+                })
             };
         }
         if change.validate_only {
@@ -82,7 +89,8 @@ impl Registers {
             let key = keys::register_chunk(head.edition, number);
             self.core.store.commit(Txn::new().put(&key, &RegisterChunk { entries: chunk.to_vec() })).await?;
         }
-        let summary = format!("{} Gemeinden, {} Kreise, SHA-256 {}", head.municipalities, head.counties, head.digest);
+        let summary =
+            format!("{} Gemeinden, {} Kreise, SHA-256 {}", head.municipalities, head.counties, head.digest);
         let target = format!("register/{}", head.edition);
         self.core
             .commit(change, || async {
@@ -109,7 +117,10 @@ impl Registers {
         let Some(edition) = self.newest().await? else { return Ok(None) };
         // Chunks ascend by key; a few of them are read, which is rare enough (onboarding) to need no index.
         for number in 0..edition.chunks {
-            let Some(chunk) = self.core.store.find(&keys::register_chunk(edition.edition, number)).await? else { continue };
+            let Some(chunk) = self.core.store.find(&keys::register_chunk(edition.edition, number)).await?
+            else {
+                continue;
+            };
             if chunk.value.entries.last().is_none_or(|last| last.key.as_str() < key) {
                 continue;
             }
@@ -135,7 +146,8 @@ fn parse(upload: &Upload) -> Result<(RegisterEdition, Vec<RegisterEntry>), AppEr
             fields.wrong(format!("{file} row {row}"), text);
         }
     };
-    for (row, record) in csv::Reader::from_reader(upload.municipalities.as_slice()).deserialize().enumerate() {
+    for (row, record) in csv::Reader::from_reader(upload.municipalities.as_slice()).deserialize().enumerate()
+    {
         match record.map_err(|error| error.to_string()).and_then(municipality) {
             Ok(entry) => entries.push(entry),
             Err(text) => note(&mut fields, "municipalities_csv", row + 2, text),

@@ -121,8 +121,15 @@ impl Tenants {
             .expect_absent(&desired_key)
             .put(&desired_key, &desired(tenant, &owner.value.display_name))
             .put(&keys::operation(member, &operation.id), &operation)
-            .and(change.audit(context.row.rpc, Some(member), &tenant.name(), format!("Kontingent {:?}", tenant.workspace_quota), ""));
-        let preview = preview(store, &subject(tenant.workspace_quota, Resources::ZERO, &reserved), context.now).await?;
+            .and(change.audit(
+                context.row.rpc,
+                Some(member),
+                &tenant.name(),
+                format!("Kontingent {:?}", tenant.workspace_quota),
+                "",
+            ));
+        let preview =
+            preview(store, &subject(tenant.workspace_quota, Resources::ZERO, &reserved), context.now).await?;
         Ok((txn, Accepted { operation, preview }))
     }
 
@@ -187,8 +194,15 @@ impl Tenants {
                 let txn = place
                     .write(tenant, desired, &account, false)
                     .put(&keys::operation(member, &operation.id), &operation)
-                    .and(change.audit(context.row.rpc, Some(member), &message.name, format!("Kontingent {quota:?}"), ""));
-                let preview = preview(&self.core.store, &subject(quota, before, &account), context.now).await?;
+                    .and(change.audit(
+                        context.row.rpc,
+                        Some(member),
+                        &message.name,
+                        format!("Kontingent {quota:?}"),
+                        "",
+                    ));
+                let preview =
+                    preview(&self.core.store, &subject(quota, before, &account), context.now).await?;
                 Ok((txn, Accepted { operation, preview }))
             })
             .await
@@ -215,7 +229,8 @@ impl Tenants {
                 let desired = place.desired_tenant()?.clone();
                 if !desired.footprints.is_empty() {
                     let names: Vec<&str> = desired.footprints.keys().map(|id| id.as_str()).collect();
-                    let description = format!("holds service instances ({}): delete them first", names.join(", "));
+                    let description =
+                        format!("holds service instances ({}): delete them first", names.join(", "));
                     return Err(AppError::WrongState { resource: request.name.clone(), description });
                 }
                 let tenant = Tenant {
@@ -232,7 +247,13 @@ impl Tenants {
                     .write(tenant, desired, &place.account.value, true)
                     .put(&keys::fact(member, &ended.id), &ended)
                     .put(&keys::operation(member, &operation.id), &operation)
-                    .and(change.audit(context.row.rpc, Some(member), &request.name, "Löschung angenommen".to_owned(), ""));
+                    .and(change.audit(
+                        context.row.rpc,
+                        Some(member),
+                        &request.name,
+                        "Löschung angenommen".to_owned(),
+                        "",
+                    ));
                 Ok((txn, operation))
             })
             .await

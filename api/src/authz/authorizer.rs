@@ -75,7 +75,12 @@ impl Authorizer {
     }
 
     /// The roles that `identity` has for `member` now.
-    async fn held(&self, identity: &Identity, member: &MemberId, context: &Context) -> Result<Vec<Held>, AppError> {
+    async fn held(
+        &self,
+        identity: &Identity,
+        member: &MemberId,
+        context: &Context,
+    ) -> Result<Vec<Held>, AppError> {
         match identity {
             Identity::Member(id) if id.as_str() == member.as_str() => {
                 return Ok(vec![Held { role: Role::Admin, deputy: false }]);
@@ -98,10 +103,14 @@ impl Authorizer {
 fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, held: &[Held]) -> Option<(String, bool)> {
     match (allow, identity, scope) {
         (Allow::Known, _, _) => Some(("known".to_owned(), false)),
-        (Allow::Cooperative(role), Identity::Cooperative(own), _) if role.cooperative_name() == Some(own.as_str()) => {
+        (Allow::Cooperative(role), Identity::Cooperative(own), _)
+            if role.cooperative_name() == Some(own.as_str()) =>
+        {
             Some((role.to_string(), false))
         }
-        (Allow::OwnCluster, Identity::Cluster(own), Scope::Cluster(cluster, _)) if own.as_str() == cluster.as_str() => {
+        (Allow::OwnCluster, Identity::Cluster(own), Scope::Cluster(cluster, _))
+            if own.as_str() == cluster.as_str() =>
+        {
             Some(("cluster".to_owned(), false))
         }
         (Allow::Member(role), _, Scope::Member(..)) => {
@@ -115,11 +124,18 @@ fn refusal(context: &Context, scope: Scope<'_>, has_a_role: bool) -> AppError {
     let cooperative = matches!(context.identity, Identity::Cooperative(_));
     match scope {
         Scope::Member(_, resource) if !has_a_role && !cooperative => AppError::not_found(resource),
-        Scope::Cluster(_, resource) if matches!(context.identity, Identity::Cluster(_)) => AppError::not_found(resource),
+        Scope::Cluster(_, resource) if matches!(context.identity, Identity::Cluster(_)) => {
+            AppError::not_found(resource)
+        }
         Scope::Member(..) | Scope::Cluster(..) | Scope::Cooperative | Scope::Known => {
             let allowed: Vec<String> = context.row.allow.iter().map(|allow| describe(*allow)).collect();
             AppError::Forbidden {
-                description: format!("{} is not allowed to call {}: it is for {}", context.identity, context.row.rpc, allowed.join(", ")),
+                description: format!(
+                    "{} is not allowed to call {}: it is for {}",
+                    context.identity,
+                    context.row.rpc,
+                    allowed.join(", ")
+                ),
             }
         }
     }

@@ -38,7 +38,12 @@ pub fn read_price_list(
             fields.wrong(format!("{path}.unit"), "must be UNIT_HOUR or UNIT_MONTH");
         }
         if let (Some(meter), Some(unit)) = (meter, unit) {
-            prices.push(MeterPrice { meter, unit, price: MicroEuro(price.micro_euro), title: price.title.clone() });
+            prices.push(MeterPrice {
+                meter,
+                unit,
+                price: MicroEuro(price.micro_euro),
+                title: price.title.clone(),
+            });
         }
     }
     let list = PriceList { id: id?, valid_from: valid_from?, resolution: message.resolution.clone(), prices };
@@ -70,7 +75,11 @@ pub fn write_price_list(list: &PriceList, etag: String) -> v1::PriceList {
 }
 
 /// A key to create.
-pub fn read_key(fields: &mut Fields, id: Option<KeyId>, message: Option<&v1::AllocationKey>) -> Option<AllocationKey> {
+pub fn read_key(
+    fields: &mut Fields,
+    id: Option<KeyId>,
+    message: Option<&v1::AllocationKey>,
+) -> Option<AllocationKey> {
     let message = fields.needed("key", message)?;
     let valid_from = fields.date("key.valid_from", &message.valid_from);
     let mut components = Vec::new();
@@ -83,13 +92,24 @@ pub fn read_key(fields: &mut Fields, id: Option<KeyId>, message: Option<&v1::All
             Ok(v1::key_component::Kind::Unspecified) | Err(_) => None,
         };
         match kind {
-            None => fields.wrong(format!("key.components[{index}].kind"), "must be one of the kinds of a key"),
+            None => {
+                fields.wrong(format!("key.components[{index}].kind"), "must be one of the kinds of a key")
+            }
             Some(kind) => {
-                components.push(KeyComponent { kind, percent: component.percent, title: component.title.clone() });
+                components.push(KeyComponent {
+                    kind,
+                    percent: component.percent,
+                    title: component.title.clone(),
+                });
             }
         }
     }
-    let key = AllocationKey { id: id?, valid_from: valid_from?, resolution: message.resolution.clone(), components };
+    let key = AllocationKey {
+        id: id?,
+        valid_from: valid_from?,
+        resolution: message.resolution.clone(),
+        components,
+    };
     fields.wrong_under("key", key.violations());
     Some(key)
 }
@@ -122,7 +142,8 @@ pub fn write_key(key: &AllocationKey, etag: String) -> v1::AllocationKey {
 pub fn read_pot(fields: &mut Fields, id: Option<PotId>, message: Option<&v1::Pot>) -> Option<Pot> {
     let message = fields.needed("pot", message)?;
     let period: Option<Period> = fields.parse("pot.period", &message.period);
-    let key: Option<KeyId> = fields.parse("pot.key", message.key.strip_prefix("keys/").unwrap_or(&message.key));
+    let key: Option<KeyId> =
+        fields.parse("pot.key", message.key.strip_prefix("keys/").unwrap_or(&message.key));
     let amount = fields.needed("pot.amount", message.amount.as_ref());
     if amount.is_some_and(|amount| !matches!(amount.currency_code.as_str(), "" | "EUR")) {
         fields.wrong("pot.amount.currency_code", "must be EUR");

@@ -72,7 +72,9 @@ impl Fields {
     pub fn finish<T>(self, value: Option<T>) -> Result<T, AppError> {
         match value {
             Some(value) if self.wrong.is_empty() => Ok(value),
-            None if self.wrong.is_empty() => Err(AppError::internal("a message was not read and nothing was wrong")),
+            None if self.wrong.is_empty() => {
+                Err(AppError::internal("a message was not read and nothing was wrong"))
+            }
             _ => Err(AppError::Invalid(self.wrong)),
         }
     }

@@ -133,7 +133,10 @@ pub fn write_value(member: &Member) -> v1::Member {
         shares: member
             .shares
             .iter()
-            .map(|holding| v1::ShareHolding { count: holding.count, valid_from: holding.valid_from.to_string() })
+            .map(|holding| v1::ShareHolding {
+                count: holding.count,
+                valid_from: holding.valid_from.to_string(),
+            })
             .collect(),
         tax_profiles: member
             .tax_profiles
@@ -266,7 +269,11 @@ pub fn write_edition(edition: &RegisterEdition) -> v1::RegisterEdition {
 
 /// The population of an entry.
 pub fn population(entry: &RegisterEntry, edition: &RegisterEdition) -> Population {
-    Population { inhabitants: entry.inhabitants, as_of: edition.population_as_of, source_edition: edition.edition }
+    Population {
+        inhabitants: entry.inhabitants,
+        as_of: edition.population_as_of,
+        source_edition: edition.edition,
+    }
 }
 
 /// An entry of an edition.

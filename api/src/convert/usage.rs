@@ -20,7 +20,8 @@ pub fn read_segment(fields: &mut Fields, path: &str, message: &v1::UsageSegment)
         fields.wrong(format!("{path}.amount_milli"), "must be 1 to 1000000000000");
     }
     let interval = message.interval.as_ref();
-    let start = fields.time(&format!("{path}.interval.start_time"), interval.and_then(|i| i.start_time.as_ref()));
+    let start =
+        fields.time(&format!("{path}.interval.start_time"), interval.and_then(|i| i.start_time.as_ref()));
     let end = fields.time(&format!("{path}.interval.end_time"), interval.and_then(|i| i.end_time.as_ref()));
     if let (Some(start), Some(end)) = (start, end)
         && end <= start
@@ -56,7 +57,10 @@ pub fn write_segment(segment: &UsageSegment) -> v1::UsageSegment {
         member: format!("members/{}", segment.member),
         meter: segment.meter.to_string(),
         amount_milli: segment.amount_milli,
-        interval: Some(v1::Interval { start_time: Some(time(segment.start)), end_time: Some(time(segment.end)) }),
+        interval: Some(v1::Interval {
+            start_time: Some(time(segment.start)),
+            end_time: Some(time(segment.end)),
+        }),
         subject: segment.subject.clone(),
         bill_to: format!("members/{}/billTos/{}", segment.member, segment.bill_to),
     }

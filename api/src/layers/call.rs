@@ -128,7 +128,8 @@ impl CallLayer {
         S::Future: Send + 'static,
         S::Error: Send + 'static,
     {
-        let known = Caller::from_extensions(request.extensions()).is_some_and(|caller| caller.identity.is_some());
+        let known =
+            Caller::from_extensions(request.extensions()).is_some_and(|caller| caller.identity.is_some());
         if !known {
             return Err(AppError::Unauthenticated);
         }

@@ -1,13 +1,15 @@
 //! `MemberService`.
 
+use std::sync::Arc;
+
 use allmende_proto::v1::{self, member_service_server::MemberService};
 use allmende_store::keys;
 use tonic::{Request, Streaming};
 
 use super::{Answer, Apps, answer, page, split, written};
 use crate::{
-    app::register::Upload, authz::Scope, context::Context, convert::member as convert, core::Change, error::AppError,
-    names,
+    app::register::Upload, authz::Scope, context::Context, convert::member as convert, core::Change,
+    error::AppError, names,
 };
 
 /// Largest register edition that is taken, bytes of CSV.
@@ -15,178 +17,162 @@ const REGISTER_MAX: usize = 32 << 20;
 
 /// See the module.
 #[derive(Clone)]
-pub struct MemberApi(pub Apps);
+pub struct MemberApi(pub Arc<Apps>);
 
 #[tonic::async_trait]
 impl MemberService for MemberApi {
     async fn create_member(&self, request: Request<v1::CreateMemberRequest>) -> Answer<v1::Member> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let member = self.0.members.create(&context, &request).await?;
-                Ok(convert::write_value(&member))
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = self.0.members.create(&context, &request).await?;
+            Ok(convert::write_value(&member))
+        })
+        .await
     }
 
     async fn get_member(&self, request: Request<v1::GetMemberRequest>) -> Answer<v1::Member> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let member = self.0.members.get(&context, &names::member(&request.name)?, &request.name).await?;
-                Ok(convert::write(&member))
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = self.0.members.get(&context, &names::member(&request.name)?, &request.name).await?;
+            Ok(convert::write(&member))
+        })
+        .await
     }
 
-    async fn list_members(&self, request: Request<v1::ListMembersRequest>) -> Answer<v1::ListMembersResponse> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let list = format!("members land={}", request.land);
-                let page = page(request.page_size, &request.page_token, &list)?;
-                let found = self.0.members.list(&context, &page, &request.land).await?;
-                let (members, next_page_token) = written(found, convert::write);
-                Ok(v1::ListMembersResponse { members, next_page_token })
-            }
-            .await,
-        )
+    async fn list_members(
+        &self,
+        request: Request<v1::ListMembersRequest>,
+    ) -> Answer<v1::ListMembersResponse> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let list = format!("members land={}", request.land);
+            let page = page(request.page_size, &request.page_token, &list)?;
+            let found = self.0.members.list(&context, &page, &request.land).await?;
+            let (members, next_page_token) = written(found, convert::write);
+            Ok(v1::ListMembersResponse { members, next_page_token })
+        })
+        .await
     }
 
     async fn update_member(&self, request: Request<v1::UpdateMemberRequest>) -> Answer<v1::Member> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let name = request.member.as_ref().map_or("", |member| member.name.as_str());
-                let member = self.0.members.update(&context, &names::member(name)?, &request).await?;
-                Ok(convert::write_value(&member))
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let name = request.member.as_ref().map_or("", |member| member.name.as_str());
+            let member = self.0.members.update(&context, &names::member(name)?, &request).await?;
+            Ok(convert::write_value(&member))
+        })
+        .await
     }
 
     async fn create_bill_to(&self, request: Request<v1::CreateBillToRequest>) -> Answer<v1::BillTo> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let member = names::member(&request.parent)?;
-                let bill_to = self.0.members.create_bill_to(&context, &member, &request).await?;
-                Ok(convert::write_bill_to(&bill_to, String::new()))
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member(&request.parent)?;
+            let bill_to = self.0.members.create_bill_to(&context, &member, &request).await?;
+            Ok(convert::write_bill_to(&bill_to, String::new()))
+        })
+        .await
     }
 
     async fn get_bill_to(&self, request: Request<v1::GetBillToRequest>) -> Answer<v1::BillTo> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let (member, id) = names::bill_to(&request.name)?;
-                let bill_to = self.0.members.get_bill_to(&context, (&member, &id), &request.name).await?;
-                Ok(convert::write_bill_to(&bill_to.value, bill_to.etag()))
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let (member, id) = names::bill_to(&request.name)?;
+            let bill_to = self.0.members.get_bill_to(&context, (&member, &id), &request.name).await?;
+            Ok(convert::write_bill_to(&bill_to.value, bill_to.etag()))
+        })
+        .await
     }
 
-    async fn list_bill_tos(&self, request: Request<v1::ListBillTosRequest>) -> Answer<v1::ListBillTosResponse> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let member = names::member(&request.parent)?;
-                let page = page(request.page_size, &request.page_token, &format!("{}/billTos", request.parent))?;
-                let found = self.0.members.bill_tos(&context, &member, &request.parent, &page).await?;
-                let (bill_tos, next_page_token) = written(found, |row| convert::write_bill_to(&row.value, row.etag()));
-                Ok(v1::ListBillTosResponse { bill_tos, next_page_token })
-            }
-            .await,
-        )
+    async fn list_bill_tos(
+        &self,
+        request: Request<v1::ListBillTosRequest>,
+    ) -> Answer<v1::ListBillTosResponse> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member(&request.parent)?;
+            let page = page(request.page_size, &request.page_token, &format!("{}/billTos", request.parent))?;
+            let found = self.0.members.bill_tos(&context, &member, &request.parent, &page).await?;
+            let (bill_tos, next_page_token) =
+                written(found, |row| convert::write_bill_to(&row.value, row.etag()));
+            Ok(v1::ListBillTosResponse { bill_tos, next_page_token })
+        })
+        .await
     }
 
     async fn create_grant(&self, request: Request<v1::CreateGrantRequest>) -> Answer<v1::Grant> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let member = names::member(&request.parent)?;
-                let grant = self.0.members.create_grant(&context, &member, &request).await?;
-                Ok(convert::write_grant(&grant))
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member(&request.parent)?;
+            let grant = self.0.members.create_grant(&context, &member, &request).await?;
+            Ok(convert::write_grant(&grant))
+        })
+        .await
     }
 
     async fn list_grants(&self, request: Request<v1::ListGrantsRequest>) -> Answer<v1::ListGrantsResponse> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let member = names::member(&request.parent)?;
-                let page = page(request.page_size, &request.page_token, &format!("{}/grants", request.parent))?;
-                let found = self.0.members.grants(&context, &member, &request.parent, &page).await?;
-                let (grants, next_page_token) = written(found, |row| convert::write_grant(&row.value));
-                Ok(v1::ListGrantsResponse { grants, next_page_token })
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member(&request.parent)?;
+            let page = page(request.page_size, &request.page_token, &format!("{}/grants", request.parent))?;
+            let found = self.0.members.grants(&context, &member, &request.parent, &page).await?;
+            let (grants, next_page_token) = written(found, |row| convert::write_grant(&row.value));
+            Ok(v1::ListGrantsResponse { grants, next_page_token })
+        })
+        .await
     }
 
     async fn revoke_grant(&self, request: Request<v1::RevokeGrantRequest>) -> Answer<v1::Grant> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let (member, id) = names::grant(&request.name)?;
-                let grant = self.0.members.revoke_grant(&context, (&member, &id), &request).await?;
-                Ok(convert::write_grant(&grant))
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let (member, id) = names::grant(&request.name)?;
+            let grant = self.0.members.revoke_grant(&context, (&member, &id), &request).await?;
+            Ok(convert::write_grant(&grant))
+        })
+        .await
     }
 
     async fn import_register(
         &self,
         request: Request<Streaming<v1::ImportRegisterRequest>>,
     ) -> Answer<v1::RegisterEdition> {
-        answer(
-            async {
-                let (context, mut stream) = split(request, &self.0.clock)?;
-                self.import(&context, &mut stream).await
-            }
-            .await,
-        )
+        answer(async {
+            let (context, mut stream) = split(request, &self.0.clock)?;
+            self.import(&context, &mut stream).await
+        })
+        .await
     }
 
     async fn list_register_editions(
         &self,
         request: Request<v1::ListRegisterEditionsRequest>,
     ) -> Answer<v1::ListRegisterEditionsResponse> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let core = &self.0.members.core;
-                core.authorizer.require(&context, Scope::Known).await?;
-                let page = page(request.page_size, &request.page_token, "registerEditions")?;
-                let rows = core.store.scan(&keys::register_editions(), page.after(), page.limit()).await?;
-                let found = page.page(rows, |row| row.key.raw().to_owned());
-                let (editions, next_page_token) = written(found, |row| convert::write_edition(&row.value));
-                Ok(v1::ListRegisterEditionsResponse { editions, next_page_token })
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let core = &self.0.members.core;
+            core.authorizer.require(&context, Scope::Known).await?;
+            let page = page(request.page_size, &request.page_token, "registerEditions")?;
+            let rows = core.store.scan(&keys::register_editions(), page.after(), page.limit()).await?;
+            let found = page.page(rows, |row| row.key.raw().to_owned());
+            let (editions, next_page_token) = written(found, |row| convert::write_edition(&row.value));
+            Ok(v1::ListRegisterEditionsResponse { editions, next_page_token })
+        })
+        .await
     }
 
-    async fn get_register_entry(&self, request: Request<v1::GetRegisterEntryRequest>) -> Answer<v1::RegisterEntry> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                self.0.members.core.authorizer.require(&context, Scope::Known).await?;
-                let found = self.0.members.registers.find(&request.register_key).await?;
-                let name = format!("register entry {}", request.register_key);
-                let (entry, edition) = found.ok_or_else(|| AppError::not_found(name))?;
-                Ok(convert::write_entry(&entry, &edition))
-            }
-            .await,
-        )
+    async fn get_register_entry(
+        &self,
+        request: Request<v1::GetRegisterEntryRequest>,
+    ) -> Answer<v1::RegisterEntry> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            self.0.members.core.authorizer.require(&context, Scope::Known).await?;
+            let found = self.0.members.registers.find(&request.register_key).await?;
+            let name = format!("register entry {}", request.register_key);
+            let (entry, edition) = found.ok_or_else(|| AppError::not_found(name))?;
+            Ok(convert::write_entry(&entry, &edition))
+        })
+        .await
     }
 }
 

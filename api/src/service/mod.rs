@@ -11,7 +11,7 @@ mod quota;
 mod tenant;
 mod usage;
 
-use std::sync::Arc;
+use std::{future::Future, sync::Arc};
 
 use tonic::{Request, Response, Status};
 
@@ -43,8 +43,9 @@ fn split<T>(request: Request<T>, clock: &Arc<dyn Clock>) -> Result<(Context, T),
     Ok((context, request.into_inner()))
 }
 
-fn answer<T>(result: Result<T, AppError>) -> Answer<T> {
-    result.map(Response::new).map_err(Status::from)
+/// Runs a use case on the heap: its future holds whole messages and would make every layer's future as large.
+async fn answer<T>(call: impl Future<Output = Result<T, AppError>> + Send) -> Answer<T> {
+    Box::pin(call).await.map(Response::new).map_err(Status::from)
 }
 
 /// Reads the page wish of a list; `list` names the list with all its filters.

@@ -1,5 +1,7 @@
 //! `QuotaService`.
 
+use std::sync::Arc;
+
 use allmende_domain::resources::Resources;
 use allmende_proto::v1::{self, quota_service_server::QuotaService};
 use tonic::Request;
@@ -13,102 +15,94 @@ use crate::{
 
 /// See the module.
 #[derive(Clone)]
-pub struct QuotaApi(pub Apps);
+pub struct QuotaApi(pub Arc<Apps>);
 
 #[tonic::async_trait]
 impl QuotaService for QuotaApi {
     async fn get_pool(&self, request: Request<v1::GetPoolRequest>) -> Answer<v1::Pool> {
-        answer(
-            async {
-                let (context, _) = split(request, &self.0.clock)?;
-                let clusters = self.0.quotas.pool(&context).await?;
-                let capacity = Resources::sum(clusters.iter().map(|cluster| &cluster.capacity))?;
-                let carved = Resources::sum(clusters.iter().map(|cluster| &cluster.carved))?;
-                Ok(v1::Pool {
-                    clusters: clusters
-                        .iter()
-                        .map(|cluster| v1::ClusterPool {
-                            cluster: format!("clusters/{}", cluster.id),
-                            capacity: Some(resources::write(&cluster.capacity)),
-                            carved: Some(resources::write(&cluster.carved)),
-                        })
-                        .collect(),
-                    capacity: Some(resources::write(&capacity)),
-                    carved: Some(resources::write(&carved)),
-                })
-            }
-            .await,
-        )
+        answer(async {
+            let (context, _) = split(request, &self.0.clock)?;
+            let clusters = self.0.quotas.pool(&context).await?;
+            let capacity = Resources::sum(clusters.iter().map(|cluster| &cluster.capacity))?;
+            let carved = Resources::sum(clusters.iter().map(|cluster| &cluster.carved))?;
+            Ok(v1::Pool {
+                clusters: clusters
+                    .iter()
+                    .map(|cluster| v1::ClusterPool {
+                        cluster: format!("clusters/{}", cluster.id),
+                        capacity: Some(resources::write(&cluster.capacity)),
+                        carved: Some(resources::write(&cluster.carved)),
+                    })
+                    .collect(),
+                capacity: Some(resources::write(&capacity)),
+                carved: Some(resources::write(&carved)),
+            })
+        })
+        .await
     }
 
     async fn get_entitlement(&self, request: Request<v1::GetEntitlementRequest>) -> Answer<v1::Entitlement> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let (member, cluster) = names::entitlement(&request.name)?;
-                let account = self.0.quotas.get(&context, (&member, &cluster), &request.name).await?;
-                Ok(convert::write(&account.value, account.etag())?)
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let (member, cluster) = names::entitlement(&request.name)?;
+            let account = self.0.quotas.get(&context, (&member, &cluster), &request.name).await?;
+            Ok(convert::write(&account.value, account.etag())?)
+        })
+        .await
     }
 
     async fn list_entitlements(
         &self,
         request: Request<v1::ListEntitlementsRequest>,
     ) -> Answer<v1::ListEntitlementsResponse> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let member = names::member_or_all(&request.parent)?;
-                let page = page(request.page_size, &request.page_token, &format!("{}/entitlements", request.parent))?;
-                let found = self.0.quotas.list(&context, member.as_ref(), &request.parent, &page).await?;
-                let entitlements = found
-                    .items
-                    .iter()
-                    .map(|account| convert::write(&account.value, account.etag()))
-                    .collect::<Result<_, _>>()?;
-                Ok(v1::ListEntitlementsResponse { entitlements, next_page_token: found.next_page_token })
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member_or_all(&request.parent)?;
+            let page =
+                page(request.page_size, &request.page_token, &format!("{}/entitlements", request.parent))?;
+            let found = self.0.quotas.list(&context, member.as_ref(), &request.parent, &page).await?;
+            let entitlements = found
+                .items
+                .iter()
+                .map(|account| convert::write(&account.value, account.etag()))
+                .collect::<Result<_, _>>()?;
+            Ok(v1::ListEntitlementsResponse { entitlements, next_page_token: found.next_page_token })
+        })
+        .await
     }
 
     async fn set_entitlement(&self, request: Request<v1::SetEntitlementRequest>) -> Answer<v1::Entitlement> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let (member, cluster) = names::entitlement(&request.name)?;
-                let account = self.0.quotas.set(&context, (&member, &cluster), &request).await?;
-                Ok(convert::write(&account, String::new())?)
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let (member, cluster) = names::entitlement(&request.name)?;
+            let account = self.0.quotas.set(&context, (&member, &cluster), &request).await?;
+            Ok(convert::write(&account, String::new())?)
+        })
+        .await
     }
 
     async fn list_reservations(
         &self,
         request: Request<v1::ListReservationsRequest>,
     ) -> Answer<v1::ListReservationsResponse> {
-        answer(
-            async {
-                let (context, request) = split(request, &self.0.clock)?;
-                let member = names::member(&request.parent)?;
-                let page = page(request.page_size, &request.page_token, &format!("{}/reservations", request.parent))?;
-                let all = self.all_reservations(&context, &member, &request.parent).await?;
-                let rows = all
-                    .into_iter()
-                    .filter(|row| page.after().is_none_or(|after| row.holder.as_str() > after))
-                    .take(page.limit())
-                    .collect();
-                let found = page.page(rows, |row: &v1::Reservation| row.holder.clone());
-                Ok(v1::ListReservationsResponse {
-                    reservations: found.items,
-                    next_page_token: found.next_page_token,
-                })
-            }
-            .await,
-        )
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member(&request.parent)?;
+            let page =
+                page(request.page_size, &request.page_token, &format!("{}/reservations", request.parent))?;
+            let all = self.all_reservations(&context, &member, &request.parent).await?;
+            let rows = all
+                .into_iter()
+                .filter(|row| page.after().is_none_or(|after| row.holder.as_str() > after))
+                .take(page.limit())
+                .collect();
+            let found = page.page(rows, |row: &v1::Reservation| row.holder.clone());
+            Ok(v1::ListReservationsResponse {
+                reservations: found.items,
+                next_page_token: found.next_page_token,
+            })
+        })
+        .await
     }
 }
 

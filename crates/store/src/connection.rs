@@ -1,6 +1,6 @@
 //! The connection to etcd: reads and single transactions. Nothing here retries a transaction.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use etcd_client::{Client, ConnectOptions, GetOptions};
 
@@ -34,8 +34,8 @@ impl StoreConfig {
 /// The store. Cheap to clone; clones share the connection.
 #[derive(Clone)]
 pub struct Store {
-    pub(crate) client: Client,
-    identity: StoreIdentity,
+    pub(crate) client: Arc<Client>,
+    identity: Arc<StoreIdentity>,
 }
 
 impl std::fmt::Debug for Store {
@@ -58,8 +58,8 @@ impl Store {
             .with_require_leader(true);
         let client = Client::connect(&config.endpoints, Some(options)).await.map_err(StoreError::read)?;
         let unopened = StoreIdentity { store_id: String::new(), epoch: 0, schema: 0 };
-        let mut store = Self { client, identity: unopened };
-        store.identity = schema::open(&store).await?;
+        let mut store = Self { client: Arc::new(client), identity: Arc::new(unopened) };
+        store.identity = Arc::new(schema::open(&store).await?);
         Ok(store)
     }
 
@@ -104,7 +104,10 @@ impl Store {
     ///
     /// # Errors
     /// As [`find`](Self::find).
-    pub async fn snapshot<T: Record>(&self, range: &Range<T>) -> Result<(Vec<Versioned<T>>, Revision), StoreError> {
+    pub async fn snapshot<T: Record>(
+        &self,
+        range: &Range<T>,
+    ) -> Result<(Vec<Versioned<T>>, Revision), StoreError> {
         self.pages(range, None).await
     }
 
@@ -112,7 +115,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`find`](Self::find), and when that revision has been compacted away.
-    pub async fn snapshot_at<T: Record>(&self, range: &Range<T>, at: Revision) -> Result<Vec<Versioned<T>>, StoreError> {
+    pub async fn snapshot_at<T: Record>(
+        &self,
+        range: &Range<T>,
+        at: Revision,
+    ) -> Result<Vec<Versioned<T>>, StoreError> {
         self.pages(range, Some(at)).await.map(|(rows, _)| rows)
     }
 
@@ -154,10 +161,9 @@ impl Store {
         at: Option<Revision>,
     ) -> Result<(Vec<Versioned<T>>, Revision), StoreError> {
         // A key of another range in a forged page token must not widen what is read.
-        let begin = after.filter(|key| key.starts_with(range.prefix())).map_or_else(
-            || range.prefix().to_owned(),
-            |key| format!("{key}\0"),
-        );
+        let begin = after
+            .filter(|key| key.starts_with(range.prefix()))
+            .map_or_else(|| range.prefix().to_owned(), |key| format!("{key}\0"));
         let mut options = GetOptions::new().with_range(range.end()).with_limit(limit);
         if let Some(Revision(revision)) = at {
             options = options.with_revision(revision);

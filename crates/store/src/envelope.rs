@@ -40,7 +40,9 @@ pub(crate) fn encode<T: Record>(value: &T) -> Result<Vec<u8>, StoreError> {
 /// The value of bytes. Errors name the kind and the place, never the content.
 pub(crate) fn decode<T: Record>(bytes: &[u8]) -> Result<T, StoreError> {
     let corrupt = |reason: String| StoreError::Corrupt { kind: T::KIND, reason };
-    let place = |error: serde_json::Error| format!("{:?} at line {} column {}", error.classify(), error.line(), error.column());
+    let place = |error: serde_json::Error| {
+        format!("{:?} at line {} column {}", error.classify(), error.line(), error.column())
+    };
     let head: Head = serde_json::from_slice(bytes).map_err(|error| corrupt(place(error)))?;
     if head.format > FORMAT {
         return Err(corrupt(format!("format {} is newer than {FORMAT}", head.format)));

@@ -44,7 +44,9 @@ impl StoreError {
     /// For transactions: only an answer that etcd gives before it proposes means "not applied".
     pub(crate) fn write(error: etcd_client::Error) -> Self {
         match &error {
-            etcd_client::Error::GRpcStatus(status) if is_refusal(status.message()) => Self::Limit(error.to_string()),
+            etcd_client::Error::GRpcStatus(status) if is_refusal(status.message()) => {
+                Self::Limit(error.to_string())
+            }
             _ => Self::UnknownOutcome(error.to_string()),
         }
     }

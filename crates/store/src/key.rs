@@ -56,7 +56,10 @@ impl<T> Key<T> {
 
 impl<T> Range<T> {
     pub(crate) fn new(prefix: String) -> Self {
-        debug_assert!(prefix.ends_with('/'), "a prefix ends with a separator, so that it covers whole ids only");
+        debug_assert!(
+            prefix.ends_with('/'),
+            "a prefix ends with a separator, so that it covers whole ids only"
+        );
         Self { prefix, kind: PhantomData }
     }
 

@@ -37,8 +37,8 @@ use allmende_domain::{
     desired::DesiredRecord,
     grant::Grant,
     ids::{
-        BillToId, ClusterId, GrantId, InstanceId, KeyId, MemberId, OfferingId, OperationId, PotId, PriceListId,
-        RequestId, TenantId,
+        BillToId, ClusterId, GrantId, InstanceId, KeyId, MemberId, OfferingId, OperationId, PotId,
+        PriceListId, RequestId, TenantId,
     },
     instance::Instance,
     invoice::Invoice,
@@ -218,7 +218,9 @@ pub fn desired_name(raw: &str) -> Option<String> {
     let ids: Vec<&str> = rest.trim_end_matches('/').split('/').map(|id| id.trim_end_matches('.')).collect();
     match ids.as_slice() {
         [_, member, tenant, ""] => Some(format!("members/{member}/tenants/{tenant}")),
-        [_, member, tenant, instance] => Some(format!("members/{member}/tenants/{tenant}/instances/{instance}")),
+        [_, member, tenant, instance] => {
+            Some(format!("members/{member}/tenants/{tenant}/instances/{instance}"))
+        }
         _ => None,
     }
 }
@@ -229,7 +231,8 @@ mod tests {
 
     #[test]
     fn no_id_is_a_prefix_of_another() {
-        let ids: Vec<MemberId> = ["aaa", "aaa-b", "aaa0", "aaab"].iter().map(|id| id.parse().unwrap()).collect();
+        let ids: Vec<MemberId> =
+            ["aaa", "aaa-b", "aaa0", "aaab"].iter().map(|id| id.parse().unwrap()).collect();
         for one in &ids {
             for other in ids.iter().filter(|other| *other != one) {
                 assert!(!member(other).raw().starts_with(member(one).raw()));
@@ -240,7 +243,8 @@ mod tests {
 
     #[test]
     fn a_tenants_own_record_lies_before_its_instances() {
-        let (cluster, member, tenant) = ("c".parse().unwrap(), "m-05766044".parse().unwrap(), "prod".parse().unwrap());
+        let (cluster, member, tenant) =
+            ("c".parse().unwrap(), "m-05766044".parse().unwrap(), "prod".parse().unwrap());
         let own = desired_tenant(&cluster, &member, &tenant);
         let instance = desired_instance(&cluster, &member, &tenant, &"db".parse().unwrap());
         assert!(own.raw() < instance.raw());

@@ -36,7 +36,9 @@ pub(crate) async fn open(store: &Store) -> Result<StoreIdentity, StoreError> {
             return Ok(found.value);
         }
         let identity = StoreIdentity { store_id: uuid::Uuid::new_v4().to_string(), epoch: 1, schema: SCHEMA };
-        if let Commit::Committed(_) = store.commit(Txn::new().expect_absent(&key).put(&key, &identity)).await? {
+        if let Commit::Committed(_) =
+            store.commit(Txn::new().expect_absent(&key).put(&key, &identity)).await?
+        {
             return Ok(identity);
         }
     }

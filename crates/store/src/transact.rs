@@ -111,7 +111,9 @@ impl Store {
             match self.send(txn, &request, earlier.as_ref(), &token).await? {
                 Sent::Committed => return Ok(answer),
                 Sent::Conflict => back_off(attempt).await,
-                Sent::Abandoned => return Err(StoreError::Unavailable("the change was not made".to_owned()).into()),
+                Sent::Abandoned => {
+                    return Err(StoreError::Unavailable("the change was not made".to_owned()).into());
+                }
             }
         }
         Err(TransactError::Contention)
@@ -133,7 +135,11 @@ impl Store {
                 // In doubt, a conflict may be our own earlier success: its receipt tells.
                 Ok(Commit::Conflict) => return self.own_receipt(request, token).await,
                 Err(StoreError::UnknownOutcome(reason)) => {
-                    tracing::warn!(reason, attempt, "outcome of a transaction unknown, sending the same again");
+                    tracing::warn!(
+                        reason,
+                        attempt,
+                        "outcome of a transaction unknown, sending the same again"
+                    );
                     doubt = Some(reason);
                     back_off(attempt).await;
                 }
@@ -161,7 +167,9 @@ impl Store {
     async fn own_receipt(&self, request: &Request<'_>, token: &str) -> Result<Sent, StoreError> {
         let found = self.find(&request.key).await?;
         match found {
-            Some(found) if found.value.token == token && found.value.state == ReceiptState::Done => Ok(Sent::Committed),
+            Some(found) if found.value.token == token && found.value.state == ReceiptState::Done => {
+                Ok(Sent::Committed)
+            }
             Some(found) if found.value.token == token => Ok(Sent::Abandoned),
             _ => Ok(Sent::Conflict),
         }
@@ -169,10 +177,21 @@ impl Store {
 }
 
 impl Request<'_> {
-    fn receipt(&self, answer: &impl Serialize, state: ReceiptState, token: &str) -> Result<Receipt, StoreError> {
+    fn receipt(
+        &self,
+        answer: &impl Serialize,
+        state: ReceiptState,
+        token: &str,
+    ) -> Result<Receipt, StoreError> {
         let answer = serde_json::to_value(answer)
             .map_err(|error| StoreError::Corrupt { kind: "receipt", reason: error.to_string() })?;
-        Ok(Receipt { body_hash: self.body_hash.to_owned(), answer, state, at: self.now, token: token.to_owned() })
+        Ok(Receipt {
+            body_hash: self.body_hash.to_owned(),
+            answer,
+            state,
+            at: self.now,
+            token: token.to_owned(),
+        })
     }
 }
 

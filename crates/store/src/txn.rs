@@ -104,13 +104,20 @@ impl Txn {
         let writes = self.puts.len() + self.deletes.len();
         if writes > OPERATIONS_MAX || self.compares.len() > OPERATIONS_MAX {
             let compares = self.compares.len();
-            return Err(StoreError::Limit(format!("{writes} writes and {compares} compares, at most {OPERATIONS_MAX} each")));
+            return Err(StoreError::Limit(format!(
+                "{writes} writes and {compares} compares, at most {OPERATIONS_MAX} each"
+            )));
         }
         let bytes: usize = self.puts.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > BYTES_MAX {
             return Err(StoreError::Limit(format!("{bytes} bytes, at most {BYTES_MAX}")));
         }
-        let keys: BTreeSet<&str> = self.puts.iter().map(|(key, _)| key.as_str()).chain(self.deletes.iter().map(String::as_str)).collect();
+        let keys: BTreeSet<&str> = self
+            .puts
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .chain(self.deletes.iter().map(String::as_str))
+            .collect();
         if keys.len() != writes {
             return Err(StoreError::Limit("a key is written twice".to_owned()));
         }
@@ -122,7 +129,8 @@ impl Txn {
                 Revision(revision) => Compare::mod_revision(key, CompareOp::Equal, revision),
             })
             .collect();
-        let mut operations: Vec<TxnOp> = self.puts.into_iter().map(|(key, value)| TxnOp::put(key, value, None)).collect();
+        let mut operations: Vec<TxnOp> =
+            self.puts.into_iter().map(|(key, value)| TxnOp::put(key, value, None)).collect();
         operations.extend(self.deletes.into_iter().map(|key| TxnOp::delete(key, None)));
         Ok(etcd_client::Txn::new().when(compares).and_then(operations))
     }

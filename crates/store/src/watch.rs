@@ -69,7 +69,12 @@ impl Store {
     }
 }
 
-async fn follow<T: Record>(store: Store, range: Range<T>, mut next: Revision, sender: mpsc::Sender<WatchEvent<T>>) {
+async fn follow<T: Record>(
+    store: Store,
+    range: Range<T>,
+    mut next: Revision,
+    sender: mpsc::Sender<WatchEvent<T>>,
+) {
     loop {
         match follow_once(&store, &range, &mut next, &sender).await {
             Ended::NobodyListens => return,
@@ -88,10 +93,8 @@ async fn follow_once<T: Record>(
     next: &mut Revision,
     sender: &mpsc::Sender<WatchEvent<T>>,
 ) -> Ended {
-    let options = WatchOptions::new()
-        .with_range(range.end())
-        .with_start_revision(next.0)
-        .with_progress_notify();
+    let options =
+        WatchOptions::new().with_range(range.end()).with_start_revision(next.0).with_progress_notify();
     let Ok(mut stream) = store.client.watch_client().watch(range.prefix(), Some(options)).await else {
         return Ended::Lost;
     };
@@ -108,9 +111,10 @@ async fn follow_once<T: Record>(
             let Some(kv) = event.kv() else { continue };
             let message = match event.event_type() {
                 EventType::Put => versioned(kv).map_or_else(WatchEvent::Unreadable, WatchEvent::Put),
-                EventType::Delete => {
-                    WatchEvent::Delete(String::from_utf8_lossy(kv.key()).into_owned(), Revision(kv.mod_revision()))
-                }
+                EventType::Delete => WatchEvent::Delete(
+                    String::from_utf8_lossy(kv.key()).into_owned(),
+                    Revision(kv.mod_revision()),
+                ),
             };
             if sender.send(message).await.is_err() {
                 return Ended::NobodyListens;

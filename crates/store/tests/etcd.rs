@@ -34,7 +34,8 @@ fn request(number: u8) -> RequestId {
 }
 
 async fn open(etcd: &TestEtcd) -> Store {
-    let config = StoreConfig { timeout: std::time::Duration::from_secs(2), ..StoreConfig::new(vec![etcd.endpoint()]) };
+    let config =
+        StoreConfig { timeout: std::time::Duration::from_secs(2), ..StoreConfig::new(vec![etcd.endpoint()]) };
     Store::connect(&config).await.unwrap()
 }
 
@@ -46,7 +47,12 @@ async fn put(store: &Store, value: &Cluster) -> Revision {
 }
 
 /// Adds one to a cluster's CPU under a request id.
-async fn increment(store: &Store, name: &str, number: u8, body: &str) -> Result<i64, TransactError<&'static str>> {
+async fn increment(
+    store: &Store,
+    name: &str,
+    number: u8,
+    body: &str,
+) -> Result<i64, TransactError<&'static str>> {
     let key = keys::cluster(&id(name));
     store
         .transact("test", &request(number), body, NOW, |_| async {
@@ -103,7 +109,10 @@ async fn many_at_once_lose_no_change() {
 async fn a_refusal_writes_nothing_and_endless_conflicts_end() {
     let etcd = TestEtcd::start().await;
     let store = open(&etcd).await;
-    assert!(matches!(increment(&store, "none", 1, "b").await, Err(TransactError::Refused("no such cluster"))));
+    assert!(matches!(
+        increment(&store, "none", 1, "b").await,
+        Err(TransactError::Refused("no such cluster"))
+    ));
     assert!(store.find(&keys::receipt("test", &request(1))).await.unwrap().is_none());
     put(&store, &cluster("a", 0)).await;
     let decided = AtomicU32::new(0);
@@ -130,9 +139,13 @@ async fn after_an_unknown_outcome_the_change_is_there_once_or_not_at_all() {
         let store = store.clone();
         tokio::spawn(async move { increment(&store, "a", 1, "b").await })
     };
-    tokio::time::timeout(std::time::Duration::from_secs(3), async { while !doubtful.is_finished() { tokio::task::yield_now().await } })
-        .await
-        .ok();
+    tokio::time::timeout(std::time::Duration::from_secs(3), async {
+        while !doubtful.is_finished() {
+            tokio::task::yield_now().await
+        }
+    })
+    .await
+    .ok();
     etcd.signal("CONT");
     let _ = doubtful.await.unwrap();
     assert_eq!(increment(&store, "a", 1, "b").await.unwrap(), 1, "sent again under its id it counts once");
@@ -193,7 +206,11 @@ async fn a_watch_goes_on_from_its_revision_over_a_restart_and_says_when_it_must_
 async fn next<T>(watch: &mut allmende_store::WatchStream<T>) -> WatchEvent<T> {
     let limit = std::time::Duration::from_secs(20);
     loop {
-        match tokio::time::timeout(limit, watch.next()).await.expect("an event in time").expect("the stream goes on") {
+        match tokio::time::timeout(limit, watch.next())
+            .await
+            .expect("an event in time")
+            .expect("the stream goes on")
+        {
             WatchEvent::Progress(_) => {}
             event => return event,
         }

@@ -7,7 +7,11 @@ use super::{Clusters, observe::Taken};
 use crate::{app::placement::Placement, error::AppError};
 
 impl Clusters {
-    pub(super) async fn tenant_gone(&self, found: &Versioned<Tenant>, operation: Txn) -> Result<Taken, AppError> {
+    pub(super) async fn tenant_gone(
+        &self,
+        found: &Versioned<Tenant>,
+        operation: Txn,
+    ) -> Result<Taken, AppError> {
         let tenant = &found.value;
         let place = Placement::load(&self.core.store, &tenant.member, &tenant.id, &tenant.name()).await?;
         if !place.desired_tenant()?.footprints.is_empty() {
@@ -25,7 +29,11 @@ impl Clusters {
         Ok(self.core.store.commit(txn).await?.into())
     }
 
-    pub(super) async fn instance_gone(&self, found: &Versioned<Instance>, operation: Txn) -> Result<Taken, AppError> {
+    pub(super) async fn instance_gone(
+        &self,
+        found: &Versioned<Instance>,
+        operation: Txn,
+    ) -> Result<Taken, AppError> {
         let instance = &found.value;
         let (member, tenant_id) = (&instance.member, &instance.tenant);
         let tenant_name = allmende_domain::tenant::name(member, tenant_id);

@@ -53,7 +53,11 @@ impl Clusters {
     ///
     /// # Errors
     /// All wrong fields at once; ALREADY_EXISTS.
-    pub async fn create(&self, context: &Context, request: &v1::CreateClusterRequest) -> Result<Cluster, AppError> {
+    pub async fn create(
+        &self,
+        context: &Context,
+        request: &v1::CreateClusterRequest,
+    ) -> Result<Cluster, AppError> {
         let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
         let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
         let mut fields = Fields::new();
@@ -99,10 +103,12 @@ impl Clusters {
         let key = keys::cluster(id);
         self.core
             .commit(&change, || async {
-                let found = self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
+                let found =
+                    self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
                 check_etag(&found, &request.etag, &request.name)?;
                 let next = found.value.with_capacity(capacity).map_err(|error| carve_error(id, error))?;
-                let audit = change.audit(context.row.rpc, None, &request.name, format!("Kapazität {capacity:?}"), "");
+                let audit =
+                    change.audit(context.row.rpc, None, &request.name, format!("Kapazität {capacity:?}"), "");
                 Ok((Txn::new().expect_unchanged(&found).put(&key, &next).and(audit), next))
             })
             .await
@@ -119,7 +125,8 @@ impl Clusters {
         name: &str,
     ) -> Result<(Versioned<Cluster>, Option<ClusterSeen>), AppError> {
         self.core.authorizer.require(context, Scope::Cooperative).await?;
-        let cluster = self.core.store.find(&keys::cluster(id)).await?.ok_or_else(|| AppError::not_found(name))?;
+        let cluster =
+            self.core.store.find(&keys::cluster(id)).await?.ok_or_else(|| AppError::not_found(name))?;
         let seen = self.core.store.find(&keys::seen(id)).await?.map(|seen| seen.value);
         Ok((cluster, seen))
     }
@@ -143,6 +150,8 @@ impl Clusters {
                 (cluster, own)
             })
             .collect();
-        Ok(page.page(rows, |(cluster, _): &(Versioned<Cluster>, Option<ClusterSeen>)| cluster.key.raw().to_owned()))
+        Ok(page.page(rows, |(cluster, _): &(Versioned<Cluster>, Option<ClusterSeen>)| {
+            cluster.key.raw().to_owned()
+        }))
     }
 }

@@ -72,7 +72,8 @@ impl Clusters {
         if own.store_id == store_id && own.epoch == epoch {
             return Ok(());
         }
-        let description = "the report belongs to another store or epoch: follow the desired state anew".to_owned();
+        let description =
+            "the report belongs to another store or epoch: follow the desired state anew".to_owned();
         Err(AppError::WrongState { resource: name.to_owned(), description })
     }
 
@@ -132,7 +133,11 @@ impl Clusters {
         &self,
         context: &Context,
         id: &ClusterId,
-        (member, tenant, instance): (&MemberId, &allmende_domain::ids::TenantId, &allmende_domain::ids::InstanceId),
+        (member, tenant, instance): (
+            &MemberId,
+            &allmende_domain::ids::TenantId,
+            &allmende_domain::ids::InstanceId,
+        ),
         observation: &Observation,
     ) -> Result<Taken, AppError> {
         let found = self.core.store.find(&keys::instance(member, tenant, instance)).await?;
@@ -161,7 +166,11 @@ impl Clusters {
         let key = keys::operation(member, id);
         let Some(found) = self.core.store.find(&key).await? else { return Ok(Txn::new()) };
         let next = found.value.observed(observation, context.now);
-        if next == found.value { Ok(Txn::new()) } else { Ok(Txn::new().expect_unchanged(&found).put(&key, &next)) }
+        if next == found.value {
+            Ok(Txn::new())
+        } else {
+            Ok(Txn::new().expect_unchanged(&found).put(&key, &next))
+        }
     }
 
     async fn store_if_new<T: allmende_store::Record + PartialEq>(
@@ -185,7 +194,10 @@ impl Clusters {
     async fn note_sign_of_life(&self, context: &Context, id: &ClusterId) -> Result<(), AppError> {
         let key = keys::seen(id);
         let found = self.core.store.find(&key).await?;
-        if found.as_ref().is_some_and(|f| context.now.as_second().saturating_sub(f.value.last_seen.as_second()) < 60) {
+        if found
+            .as_ref()
+            .is_some_and(|f| context.now.as_second().saturating_sub(f.value.last_seen.as_second()) < 60)
+        {
             return Ok(());
         }
         let watermark = found.as_ref().and_then(|found| found.value.watermark);

@@ -60,7 +60,8 @@ impl Instances {
         let actor = self.core.authorizer.require(context, Scope::Member(member, &request.parent)).await?;
         let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
         let order = read(request)?;
-        let (uid, operation): (allmende_domain::ids::Uid, allmende_domain::ids::OperationId) = (fresh()?, fresh()?);
+        let (uid, operation): (allmende_domain::ids::Uid, allmende_domain::ids::OperationId) =
+            (fresh()?, fresh()?);
         self.core
             .commit(&change, || async {
                 let place = Placement::load(&self.core.store, member, tenant, &request.parent).await?;

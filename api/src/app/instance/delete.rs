@@ -47,13 +47,20 @@ impl Instances {
                     delete_time: Some(context.now),
                     ..found.value.clone()
                 };
-                let record = DesiredRecord { generation: next.generation, deleting: true, ..desired.value.clone() };
+                let record =
+                    DesiredRecord { generation: next.generation, deleting: true, ..desired.value.clone() };
                 let ended = ended(&next, context);
                 let operation = begun(&next, Verb::DeleteInstance, context);
                 let txn = write(&found, &next, &desired, &record)
                     .put(&keys::fact(path.0, &ended.id), &ended)
                     .put(&keys::operation(path.0, &operation.id), &operation)
-                    .and(change.audit(context.row.rpc, Some(path.0), &request.name, "Löschung angenommen".to_owned(), ""));
+                    .and(change.audit(
+                        context.row.rpc,
+                        Some(path.0),
+                        &request.name,
+                        "Löschung angenommen".to_owned(),
+                        "",
+                    ));
                 Ok((txn, operation))
             })
             .await
@@ -89,7 +96,13 @@ impl Instances {
                 let operation = begun(&next, Verb::RetryInstance, context);
                 let txn = write(&found, &next, &desired, &record)
                     .put(&keys::operation(path.0, &operation.id), &operation)
-                    .and(change.audit(context.row.rpc, Some(path.0), &request.name, "neuer Versuch".to_owned(), ""));
+                    .and(change.audit(
+                        context.row.rpc,
+                        Some(path.0),
+                        &request.name,
+                        "neuer Versuch".to_owned(),
+                        "",
+                    ));
                 Ok((txn, operation))
             })
             .await
@@ -101,8 +114,10 @@ impl Instances {
         name: &str,
     ) -> Result<(Versioned<Instance>, Versioned<DesiredRecord>), AppError> {
         let store = &self.core.store;
-        let found =
-            store.find(&keys::instance(member, tenant, id)).await?.ok_or_else(|| AppError::not_found(name))?;
+        let found = store
+            .find(&keys::instance(member, tenant, id))
+            .await?
+            .ok_or_else(|| AppError::not_found(name))?;
         if found.value.state == State::Deleting {
             let description = "is being deleted already: wait until it is gone".to_owned();
             return Err(AppError::WrongState { resource: name.to_owned(), description });

@@ -56,7 +56,8 @@ impl Instances {
         page: &PageRequest,
     ) -> Result<Page<Versioned<Instance>>, AppError> {
         self.core.authorizer.require(context, Scope::Member(member, name)).await?;
-        let range = tenant.map_or_else(|| keys::instances_of(member), |tenant| keys::instances(member, tenant));
+        let range =
+            tenant.map_or_else(|| keys::instances_of(member), |tenant| keys::instances(member, tenant));
         let rows = self.core.store.scan(&range, page.after(), page.limit()).await?;
         Ok(page.page(rows, |row| row.key.raw().to_owned()))
     }

@@ -29,7 +29,8 @@ pub(super) fn values(parameters: &str, schema: &str, plan_values: &str) -> Resul
         .take(ERRORS)
         .map(|error| {
             let path = error.instance_path().to_string().replace('/', ".");
-            FieldViolation::new(format!("{field}{path}"), error.to_string()).because(ViolationReason::ParametersInvalid)
+            FieldViolation::new(format!("{field}{path}"), error.to_string())
+                .because(ViolationReason::ParametersInvalid)
         })
         .collect();
     if !wrong.is_empty() {
@@ -72,15 +73,23 @@ mod tests {
         fields.sort_unstable();
         assert_eq!(
             fields,
-            ["instance.parameters_json", "instance.parameters_json.connections", "instance.parameters_json.database"]
+            [
+                "instance.parameters_json",
+                "instance.parameters_json.connections",
+                "instance.parameters_json.database"
+            ]
         );
     }
 
     #[test]
     fn parameters_lie_under_their_own_key_over_the_plans() {
         let plan = r#"{"storage":{"size":"5Gi"},"parameters":{"database":"app","connections":100}}"#;
-        let merged: Value = serde_json::from_str(&values(r#"{"connections":50}"#, SCHEMA, plan).unwrap()).unwrap();
-        assert_eq!(merged, serde_json::json!({"storage":{"size":"5Gi"},"parameters":{"database":"app","connections":50}}));
+        let merged: Value =
+            serde_json::from_str(&values(r#"{"connections":50}"#, SCHEMA, plan).unwrap()).unwrap();
+        assert_eq!(
+            merged,
+            serde_json::json!({"storage":{"size":"5Gi"},"parameters":{"database":"app","connections":50}})
+        );
     }
 
     #[test]

@@ -40,12 +40,19 @@ impl Members {
         let name = format!("{}/billTos/{}", request.parent, bill_to.id);
         self.core
             .commit(&change, || async {
-                let owner =
-                    self.core.store.find(&member_key).await?.ok_or_else(|| AppError::not_found(&request.parent))?;
+                let owner = self
+                    .core
+                    .store
+                    .find(&member_key)
+                    .await?
+                    .ok_or_else(|| AppError::not_found(&request.parent))?;
                 if self.core.store.find(&key).await?.is_some() {
                     return Err(AppError::AlreadyExists { resource: name.clone() });
                 }
-                let summary = format!("Rechnungsempfänger {}, Leitweg-ID {}", bill_to.recipient_name, bill_to.leitweg_id);
+                let summary = format!(
+                    "Rechnungsempfänger {}, Leitweg-ID {}",
+                    bill_to.recipient_name, bill_to.leitweg_id
+                );
                 let txn = Txn::new()
                     .expect_unchanged(&owner)
                     .expect_absent(&key)

@@ -28,7 +28,11 @@ impl Members {
     ///
     /// # Errors
     /// All wrong fields at once; ALREADY_EXISTS.
-    pub async fn create(&self, context: &Context, request: &v1::CreateMemberRequest) -> Result<Member, AppError> {
+    pub async fn create(
+        &self,
+        context: &Context,
+        request: &v1::CreateMemberRequest,
+    ) -> Result<Member, AppError> {
         let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
         let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
         let key = request.member.as_ref().map_or("", |member| member.register_key.as_str());
@@ -41,7 +45,8 @@ impl Members {
                 if self.core.store.find(&member_key).await?.is_some() {
                     return Err(AppError::AlreadyExists { resource: name.clone() });
                 }
-                let summary = format!("{} aufgenommen, Leitweg-ID {}", member.display_name, bill_to.leitweg_id);
+                let summary =
+                    format!("{} aufgenommen, Leitweg-ID {}", member.display_name, bill_to.leitweg_id);
                 let reason = &member.register_override_reason;
                 let txn = Txn::new()
                     .expect_absent(&member_key)
@@ -66,13 +71,14 @@ fn read(
     let kind = convert::read_type(message.r#type);
     let id = read_id(&mut fields, request, &message, kind);
     check_register(&mut fields, request, &message, registered.is_some());
-    let member_type = registered.as_ref().map(|(entry, _)| entry.member_type).or(kind).or_else(|| by_key(&message));
+    let member_type =
+        registered.as_ref().map(|(entry, _)| entry.member_type).or(kind).or_else(|| by_key(&message));
     if member_type.is_none() {
         fields.wrong("member.type", "is needed for a body without register key");
     }
     let member = Member {
         id: id.clone().unwrap_or(stand_in()?),
-        display_name: registered.as_ref().map_or(message.display_name.clone(), |(entry, _)| entry.name.clone()),
+        display_name: display_name(request, &message, registered.as_ref()),
         member_type: member_type.unwrap_or(MemberType::Municipality),
         register_key: message.register_key.clone(),
         land: registered.as_ref().map_or(message.land.clone(), |(entry, _)| entry.land.clone()),
@@ -90,7 +96,8 @@ fn read(
     };
     fields.wrong_under("member", member.violations());
     let main: Option<BillToId> = "main".parse().ok();
-    let bill_to = convert::read_bill_to(&mut fields, "bill_to", request.bill_to.as_ref(), (id.as_ref(), main), today);
+    let bill_to =
+        convert::read_bill_to(&mut fields, "bill_to", request.bill_to.as_ref(), (id.as_ref(), main), today);
     fields.finish(bill_to.map(|bill_to| (member, bill_to)))
 }
 
@@ -102,7 +109,10 @@ fn read_id(
 ) -> Option<MemberId> {
     if message.register_key.is_empty() {
         if kind.is_some_and(MemberType::is_registered) {
-            fields.wrong("member.register_key", "is needed for municipalities (AGS) and counties (Kreisschlüssel)");
+            fields.wrong(
+                "member.register_key",
+                "is needed for municipalities (AGS) and counties (Kreisschlüssel)",
+            );
         }
         return fields.parse("member_id", &request.member_id);
     }
@@ -122,12 +132,30 @@ fn read_id(
 
 fn check_register(fields: &mut Fields, request: &v1::CreateMemberRequest, message: &v1::Member, found: bool) {
     let sound = MemberId::from_register_key(&message.register_key).is_ok();
-    if found || message.register_key.is_empty() || !sound || !request.register_override_reason.trim().is_empty() {
+    if found
+        || message.register_key.is_empty()
+        || !sound
+        || !request.register_override_reason.trim().is_empty()
+    {
         return;
     }
     let text = "is not in the newest register edition: check it, import a newer edition, or give register_override_reason";
     let violation = FieldViolation::new("member.register_key", text);
     fields.push(violation.because(ViolationReason::RegisterKeyUnknown));
+}
+
+/// By the register; as given where the register lacks the body. The key stands in while it is the key that is wrong.
+fn display_name(
+    request: &v1::CreateMemberRequest,
+    message: &v1::Member,
+    registered: Option<&(RegisterEntry, RegisterEdition)>,
+) -> String {
+    let refused = !message.register_key.is_empty() && request.register_override_reason.trim().is_empty();
+    match registered {
+        Some((entry, _)) => entry.name.clone(),
+        None if refused => message.register_key.clone(),
+        None => message.display_name.clone(),
+    }
 }
 
 /// Kind of a body that was accepted although the register lacks it.

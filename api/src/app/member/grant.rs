@@ -37,14 +37,21 @@ impl Members {
         let (key, member_key) = (keys::grant(member, &grant.id), keys::member(member));
         self.core
             .commit(&change, || async {
-                let owner =
-                    self.core.store.find(&member_key).await?.ok_or_else(|| AppError::not_found(&request.parent))?;
+                let owner = self
+                    .core
+                    .store
+                    .find(&member_key)
+                    .await?
+                    .ok_or_else(|| AppError::not_found(&request.parent))?;
                 let summary = format!("{} erhält {}", grant.principal, grant.role);
                 let target = format!("{}/grants/{}", request.parent, grant.id);
-                let txn = Txn::new()
-                    .expect_unchanged(&owner)
-                    .put(&key, &grant)
-                    .and(change.audit(context.row.rpc, Some(member), &target, summary, ""));
+                let txn = Txn::new().expect_unchanged(&owner).put(&key, &grant).and(change.audit(
+                    context.row.rpc,
+                    Some(member),
+                    &target,
+                    summary,
+                    "",
+                ));
                 Ok((txn, grant.clone()))
             })
             .await
@@ -81,14 +88,18 @@ impl Members {
         let key = keys::grant(member, id);
         self.core
             .commit(&change, || async {
-                let found = self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
+                let found =
+                    self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
                 let until = found.value.valid_until.map_or(context.now, |until| until.min(context.now));
                 let ended = Grant { valid_until: Some(until), ..found.value.clone() };
                 let summary = format!("{} verliert {}", ended.principal, ended.role);
-                let txn = Txn::new()
-                    .expect_unchanged(&found)
-                    .put(&key, &ended)
-                    .and(change.audit(context.row.rpc, Some(member), &request.name, summary, ""));
+                let txn = Txn::new().expect_unchanged(&found).put(&key, &ended).and(change.audit(
+                    context.row.rpc,
+                    Some(member),
+                    &request.name,
+                    summary,
+                    "",
+                ));
                 Ok((txn, ended))
             })
             .await

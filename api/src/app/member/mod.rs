@@ -12,7 +12,6 @@ use allmende_domain::{
 use allmende_store::{Versioned, keys};
 
 use super::register::Registers;
-pub(crate) use update::check_etag;
 use crate::{
     authz::Scope,
     context::Context,
@@ -20,6 +19,7 @@ use crate::{
     error::AppError,
     pagination::{Page, PageRequest},
 };
+pub(crate) use update::check_etag;
 
 /// Use cases over members.
 #[derive(Clone)]
@@ -35,7 +35,12 @@ impl Members {
     ///
     /// # Errors
     /// NOT_FOUND, also where the caller may not know of it.
-    pub async fn get(&self, context: &Context, id: &MemberId, name: &str) -> Result<Versioned<Member>, AppError> {
+    pub async fn get(
+        &self,
+        context: &Context,
+        id: &MemberId,
+        name: &str,
+    ) -> Result<Versioned<Member>, AppError> {
         self.core.authorizer.require(context, Scope::Member(id, name)).await?;
         self.core.store.find(&keys::member(id)).await?.ok_or_else(|| AppError::not_found(name))
     }

@@ -39,10 +39,13 @@ impl Members {
                 check_etag(&found, &message.etag, &message.name)?;
                 let next = changed(&found.value, request, &message, today, context)?;
                 let summary = format!("geändert: {}", paths(request).join(", "));
-                let txn = Txn::new()
-                    .expect_unchanged(&found)
-                    .put(&key, &next)
-                    .and(change.audit(context.row.rpc, Some(id), &message.name, summary, ""));
+                let txn = Txn::new().expect_unchanged(&found).put(&key, &next).and(change.audit(
+                    context.row.rpc,
+                    Some(id),
+                    &message.name,
+                    summary,
+                    "",
+                ));
                 Ok((txn, next))
             })
             .await
@@ -83,14 +86,22 @@ fn changed(
                     convert::read_tax_profiles(&mut fields, "member.tax_profiles", &message.tax_profiles);
             }
             "contact_email" => next.contact_email.clone_from(&message.contact_email),
-            other => fields.wrong("update_mask", format!("{other} cannot be changed; only {}", PATHS.join(", "))),
+            other => {
+                fields.wrong("update_mask", format!("{other} cannot be changed; only {}", PATHS.join(", ")))
+            }
         }
     }
     if !same_past(&member.shares, &next.shares, |holding| holding.valid_from, today) {
-        fields.wrong("member.shares", "entries that have begun must stay as they are: add one with a later date");
+        fields.wrong(
+            "member.shares",
+            "entries that have begun must stay as they are: add one with a later date",
+        );
     }
     if !same_past(&member.tax_profiles, &next.tax_profiles, |profile| profile.valid_from, today) {
-        fields.wrong("member.tax_profiles", "entries that have begun must stay as they are: add one with a later date");
+        fields.wrong(
+            "member.tax_profiles",
+            "entries that have begun must stay as they are: add one with a later date",
+        );
     }
     fields.wrong_under("member", next.violations());
     fields.finish(Some(next))

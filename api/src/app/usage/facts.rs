@@ -45,7 +45,8 @@ impl Usages {
         self.core.authorizer.require(context, Scope::Cluster(id, &request.name)).await?;
         let own = self.core.store.identity();
         if own.store_id != request.store_id || own.epoch != request.epoch {
-            let description = "the facts belong to another store or epoch: follow the desired state anew".to_owned();
+            let description =
+                "the facts belong to another store or epoch: follow the desired state anew".to_owned();
             return Err(AppError::WrongState { resource: request.name.clone(), description });
         }
         let mut answer = v1::ReportFactsResponse::default();
@@ -61,7 +62,12 @@ impl Usages {
         Ok(answer)
     }
 
-    async fn take(&self, context: &Context, id: &ClusterId, message: &v1::LifecycleFact) -> Result<Taken, AppError> {
+    async fn take(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        message: &v1::LifecycleFact,
+    ) -> Result<Taken, AppError> {
         for _ in 0..ATTEMPTS {
             let Some(subject) = self.subject(context, id, message).await? else { return Ok(Taken::Refused) };
             let fact = subject.fact;
@@ -119,7 +125,8 @@ impl Usages {
         let occurred = at.unwrap_or(context.now);
         if let Ok((member, tenant, instance)) = names::instance(&message.subject) {
             let found = self.core.store.find(&keys::instance(&member, &tenant, &instance)).await?;
-            let Some(found) = found.filter(|f| f.value.cluster == *id && f.value.uid.as_str() == message.uid) else {
+            let Some(found) = found.filter(|f| f.value.cluster == *id && f.value.uid.as_str() == message.uid)
+            else {
                 return Ok(None);
             };
             let value = &found.value;
@@ -138,13 +145,20 @@ impl Usages {
                 accounting_reference: value.accounting_reference.clone(),
             };
             let mut next = value.clone();
-            next.ready_time = next.ready_time.or(Some(occurred.clamp(value.create_time.min(context.now), context.now)));
+            next.ready_time =
+                next.ready_time.or(Some(occurred.clamp(value.create_time.min(context.now), context.now)));
             let txn = Txn::new().expect_unchanged(&found).put(&found.key, &next);
-            return Ok(Some(Subject { fact, accepted: value.create_time, current_generation: value.generation, txn }));
+            return Ok(Some(Subject {
+                fact,
+                accepted: value.create_time,
+                current_generation: value.generation,
+                txn,
+            }));
         }
         let Ok((member, tenant)) = names::tenant(&message.subject) else { return Ok(None) };
         let found = self.core.store.find(&keys::tenant(&member, &tenant)).await?;
-        let Some(found) = found.filter(|f| f.value.cluster == *id && f.value.uid.as_str() == message.uid) else {
+        let Some(found) = found.filter(|f| f.value.cluster == *id && f.value.uid.as_str() == message.uid)
+        else {
             return Ok(None);
         };
         let value = &found.value;
@@ -181,7 +195,8 @@ impl Usages {
             return Ok(held);
         }
         let seen = ClusterSeen { cluster: id.clone(), last_seen: context.now, watermark: next };
-        match self.core.store.commit(Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &seen)).await? {
+        match self.core.store.commit(Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &seen)).await?
+        {
             Commit::Committed(_) => Ok(next),
             Commit::Conflict => Ok(held),
         }

@@ -1,19 +1,11 @@
 //! Usage of the past, brought in by the treasurer: source named, audited, counted once by id, into open periods only.
 
-use allmende_domain::{
-    period::Period,
-    usage::UsageSegment,
-};
+use allmende_domain::{period::Period, usage::UsageSegment};
 use allmende_store::{PeriodState, StoredSegment, Txn, Versioned, keys};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Usages;
-use crate::{
-    context::Context,
-    convert::fields::Fields,
-    core::Change,
-    error::AppError,
-};
+use crate::{context::Context, convert::fields::Fields, core::Change, error::AppError};
 
 /// Segments in one transaction: each is one write and one compare; periods, receipt and audit need room too.
 const CHUNK: usize = 60;
@@ -41,7 +33,12 @@ impl Usages {
     ///
     /// # Errors
     /// All wrong segments at once: unknown members or bill-tos, closed periods, an id with other content.
-    pub async fn import(&self, context: &Context, change: &Change, import: &Import) -> Result<Imported, AppError> {
+    pub async fn import(
+        &self,
+        context: &Context,
+        change: &Change,
+        import: &Import,
+    ) -> Result<Imported, AppError> {
         let periods = self.check(import).await?;
         let mut counted = Imported::default();
         let mut fresh = Vec::new();
@@ -63,8 +60,11 @@ impl Usages {
             }
             for segment in chunk {
                 let key = keys::segment(&segment.member, &segment.id);
-                let stored =
-                    StoredSegment { segment: (*segment).clone(), source: import.source.clone(), received: context.now };
+                let stored = StoredSegment {
+                    segment: (*segment).clone(),
+                    source: import.source.clone(),
+                    received: context.now,
+                };
                 txn = txn.expect_absent(&key).put(&key, &stored);
             }
             if number == 0 {
@@ -81,7 +81,10 @@ impl Usages {
     }
 
     /// Checks everything before anything is stored; gives the periods as read, for the compares.
-    async fn check(&self, import: &Import) -> Result<BTreeMap<Period, Option<Versioned<PeriodState>>>, AppError> {
+    async fn check(
+        &self,
+        import: &Import,
+    ) -> Result<BTreeMap<Period, Option<Versioned<PeriodState>>>, AppError> {
         let mut fields = Fields::new();
         if import.source.trim().is_empty() {
             fields.wrong("source", "is needed: where the facts come from, for the audit");
