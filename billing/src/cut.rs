@@ -60,7 +60,12 @@ pub(crate) async fn kept(documents: &DocumentStore, run: &Run) -> Result<Cut, Bi
     let inconsistent = |reason: String| BillingError::Inconsistent { period: run.period.to_string(), reason };
     let name = name(run.period, &run.cut_digest);
     let bytes = documents.get(&name).await?.ok_or_else(|| inconsistent(format!("{name} is missing")))?;
-    let cut: Cut = serde_json::from_slice(&bytes).map_err(|error| inconsistent(format!("{name}: {error}")))?;
+    let cut: Cut =
+        serde_json::from_slice(&bytes).map_err(|error| inconsistent(format!("{name}: {error}")))?;
     let (_, digest) = digest::of_cut(&cut)?;
-    if digest == run.cut_digest { Ok(cut) } else { Err(inconsistent(format!("{name} differs from its digest"))) }
+    if digest == run.cut_digest {
+        Ok(cut)
+    } else {
+        Err(inconsistent(format!("{name} differs from its digest")))
+    }
 }

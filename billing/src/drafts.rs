@@ -27,7 +27,11 @@ pub(crate) fn of(cut: &Cut, run: &Run) -> Result<Vec<Invoice>, BillingError> {
 }
 
 /// Closes the period, after a trial on what is there: a run whose inputs are wrong leaves the period open.
-pub(crate) async fn close_period(store: &Store, run: &Versioned<Run>, now: Timestamp) -> Result<(Txn, Run), BillingError> {
+pub(crate) async fn close_period(
+    store: &Store,
+    run: &Versioned<Run>,
+    now: Timestamp,
+) -> Result<(Txn, Run), BillingError> {
     let (trial, _) = cut::read(store, run.value.period).await?;
     of(&trial, &run.value)?;
     let key = keys::period(run.value.period);
@@ -72,7 +76,9 @@ pub(crate) async fn open_review(
     drafts: &[Invoice],
 ) -> Result<(Txn, Run), BillingError> {
     let mut stale = of_run(store, &run.value, InvoiceState::Draft).await?;
-    stale.retain(|row| !drafts.iter().any(|draft| draft.member == row.value.member && draft.id == row.value.id));
+    stale.retain(|row| {
+        !drafts.iter().any(|draft| draft.member == row.value.member && draft.id == row.value.id)
+    });
     let more = stale.len() > REMOVALS_MAX;
     let txn = stale
         .iter()
@@ -84,7 +90,12 @@ pub(crate) async fn open_review(
 }
 
 /// Ends a run whose inputs are wrong, and opens the period again, so that what is missing can be brought in.
-pub(crate) async fn fail(store: &Store, run: &Versioned<Run>, reason: &str, now: Timestamp) -> Result<(Txn, Run), BillingError> {
+pub(crate) async fn fail(
+    store: &Store,
+    run: &Versioned<Run>,
+    reason: &str,
+    now: Timestamp,
+) -> Result<(Txn, Run), BillingError> {
     let key = keys::period(run.value.period);
     let found = store.find(&key).await?;
     let mut txn = Txn::new().expect_as_read(&key, found.as_ref());

@@ -21,7 +21,10 @@ pub(crate) async fn issue(
     let key = keys::counter(&range);
     let found = store.find(&key).await?;
     let counter = found.as_ref().map(|counter| counter.value.clone()).unwrap_or_default();
-    let last = counter.last.checked_add(1).ok_or_else(|| inconsistent(&run.value, format!("{range} is exhausted")))?;
+    let last = counter
+        .last
+        .checked_add(1)
+        .ok_or_else(|| inconsistent(&run.value, format!("{range} is exhausted")))?;
     let mut invoice = draft.value.issued(&format!("{range}-{last:06}"));
     invoice.record_digest = digest::of_record(&counter.last_digest, &invoice)?;
     let numbered = keys::invoice(&invoice.member, &invoice.id);
@@ -54,7 +57,11 @@ pub(crate) async fn render(
 }
 
 /// Ends the run, if what was issued is what was reviewed.
-pub(crate) fn close(run: &Versioned<Run>, issued: &[Versioned<Invoice>], now: Timestamp) -> Result<(Txn, Run), BillingError> {
+pub(crate) fn close(
+    run: &Versioned<Run>,
+    issued: &[Versioned<Invoice>],
+    now: Timestamp,
+) -> Result<(Txn, Run), BillingError> {
     as_reviewed(&run.value, issued)?;
     Ok((Txn::new(), run.value.closed(now)))
 }
@@ -66,7 +73,10 @@ pub(crate) fn close(run: &Versioned<Run>, issued: &[Versioned<Invoice>], now: Ti
 pub(crate) fn as_reviewed(run: &Run, invoices: &[Versioned<Invoice>]) -> Result<(), BillingError> {
     let count = i64::try_from(invoices.len()).unwrap_or(i64::MAX);
     if count != run.invoices_total {
-        return Err(inconsistent(run, format!("{count} invoices lie there, {} were reviewed", run.invoices_total)));
+        return Err(inconsistent(
+            run,
+            format!("{count} invoices lie there, {} were reviewed", run.invoices_total),
+        ));
     }
     if digest::of_result(invoices.iter().map(|row| &row.value))? != run.result_digest {
         return Err(inconsistent(run, "the invoices differ from those that were reviewed".to_owned()));

@@ -15,13 +15,16 @@ use tokio_util::sync::CancellationToken;
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     init_logging(config.log_format.parse()?, &config.log)?;
-    let documents = DocumentStore::open(&config.documents_dir).await.context("the documents' directory cannot be made")?;
+    let documents = DocumentStore::open(&config.documents_dir)
+        .await
+        .context("the documents' directory cannot be made")?;
     let store = Store::connect(&StoreConfig::new(config.etcd_endpoints.clone())).await.context("etcd")?;
     let mut registry = Registry::default();
     let metrics = BillingMetrics::register(&mut registry);
     let stop = CancellationToken::new();
 
-    let listener = tokio::net::TcpListener::bind(config.metrics_listen).await.context("the metrics' address")?;
+    let listener =
+        tokio::net::TcpListener::bind(config.metrics_listen).await.context("the metrics' address")?;
     let ready = metrics.clone();
     let probes = Probes {
         registry: Arc::new(registry),
@@ -47,7 +50,10 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[allow(clippy::disallowed_methods, reason = "this is the one place where the worker reads the machine's clock")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one place where the worker reads the machine's clock"
+)]
 fn clock() -> Clock {
     Arc::new(jiff::Timestamp::now)
 }

@@ -30,8 +30,16 @@ impl BillingMetrics {
     /// Registers everything in `registry`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("allmende_billing_steps", "Steps of runs that this worker did", metrics.steps.clone());
-        registry.register("allmende_billing_runs_failed", "Runs ended because of their inputs", metrics.failed.clone());
+        registry.register(
+            "allmende_billing_steps",
+            "Steps of runs that this worker did",
+            metrics.steps.clone(),
+        );
+        registry.register(
+            "allmende_billing_runs_failed",
+            "Runs ended because of their inputs",
+            metrics.failed.clone(),
+        );
         registry.register("allmende_billing_errors", "Passes that could not go on", metrics.errors.clone());
         metrics
     }

@@ -68,12 +68,21 @@ impl Worker {
         let Some(step) = next(&run.value) else { return Ok(Progress::Idle) };
         let (changes, progress) = match self.prepare(&run, step).await {
             Ok(changes) => (changes, Progress::Done(step)),
+            // What was read after the run may be newer than it: only a run that still stands there can be at odds with the rest.
+            Err(_) if self.has_moved_on(&run).await? => {
+                self.queue = None;
+                return Ok(Progress::Again);
+            }
             Err(error) if error.is_of_the_inputs() && run.value.may_fail() => {
                 (drafts::fail(&self.store, &run, &error.to_string(), (self.clock)()).await?, Progress::Failed)
             }
             Err(error) => return Err(error),
         };
         self.commit(&run, changes, progress).await
+    }
+
+    async fn has_moved_on(&self, run: &Versioned<Run>) -> Result<bool, BillingError> {
+        Ok(self.store.find(&run.key).await?.is_none_or(|present| present.revision != run.revision))
     }
 
     async fn prepare(&mut self, run: &Versioned<Run>, step: Step) -> Result<(Txn, Run), BillingError> {
@@ -118,7 +127,12 @@ impl Worker {
         }
     }
 
-    async fn commit(&mut self, run: &Versioned<Run>, (txn, next): (Txn, Run), progress: Progress) -> Result<Progress, BillingError> {
+    async fn commit(
+        &mut self,
+        run: &Versioned<Run>,
+        (txn, next): (Txn, Run),
+        progress: Progress,
+    ) -> Result<Progress, BillingError> {
         let txn = txn.expect_unchanged(run).put(&run.key, &next);
         match self.store.commit(txn).await {
             Ok(Commit::Committed(revision)) => {
@@ -151,7 +165,11 @@ impl Worker {
     }
 
     /// The next invoice of the run in a state: a draft without number, or an issued one without documents.
-    async fn head(&mut self, run: &Versioned<Run>, state: InvoiceState) -> Result<Versioned<Invoice>, BillingError> {
+    async fn head(
+        &mut self,
+        run: &Versioned<Run>,
+        state: InvoiceState,
+    ) -> Result<Versioned<Invoice>, BillingError> {
         let fits = |queue: &Queue| {
             queue.period == run.value.period && queue.state == run.value.state && queue.run == run.revision
         };
@@ -159,11 +177,11 @@ impl Worker {
             let mut rows = drafts::of_run(&self.store, &run.value, state).await?;
             rows.retain(|row| row.value.documents.is_empty());
             let rows = rows.into();
-            self.queue = Some(Queue { period: run.value.period, state: run.value.state, run: run.revision, rows });
+            self.queue =
+                Some(Queue { period: run.value.period, state: run.value.state, run: run.revision, rows });
         }
-        self.queue
-            .as_ref()
-            .and_then(|queue| queue.rows.front().cloned())
-            .ok_or_else(|| issue::inconsistent(&run.value, "fewer invoices lie there than the run counts".to_owned()))
+        self.queue.as_ref().and_then(|queue| queue.rows.front().cloned()).ok_or_else(|| {
+            issue::inconsistent(&run.value, "fewer invoices lie there than the run counts".to_owned())
+        })
     }
 }

@@ -69,7 +69,10 @@ fn fact(kind: FactKind, id: &str, occurred: &str) -> LifecycleFact {
         generation: 1,
         occurred: occurred.parse().unwrap(),
         received: now(),
-        amounts: allmende_domain::resources::Resources { cpu_milli: 1000, ..allmende_domain::resources::Resources::ZERO },
+        amounts: allmende_domain::resources::Resources {
+            cpu_milli: 1000,
+            ..allmende_domain::resources::Resources::ZERO
+        },
         workspace: false,
         bill_to: "main".parse().unwrap(),
         accounting_reference: String::new(),
@@ -85,7 +88,9 @@ async fn a_fact_that_comes_after_the_freeze_is_billed_in_the_next_period() {
     let mut worker = world.worker();
     worker.step(golden::period()).await.unwrap();
     let ready = fact(FactKind::Ready, "1", "2026-09-20T10:00:00Z");
-    let late = Txn::new().expect_as_read(&period_key, open.as_ref()).put(&keys::fact(&ready.member, &ready.id), &ready);
+    let late = Txn::new()
+        .expect_as_read(&period_key, open.as_ref())
+        .put(&keys::fact(&ready.member, &ready.id), &ready);
     // … no longer holds, so the fact cannot slip into the closed month.
     assert_eq!(world.store.commit(late).await.unwrap(), Commit::Conflict);
     let moved = LifecycleFact { occurred: october().start().unwrap(), ..ready };
@@ -130,7 +135,10 @@ async fn a_run_without_prices_fails_in_words_and_leaves_the_period_open() {
     assert_eq!(world.worker().step(golden::period()).await.unwrap(), Progress::Failed);
     let run = world.run(golden::period()).await.value;
     assert_eq!((run.state, run.message.as_str()), (RunState::Failed, "no price list is in force in 2026-09"));
-    assert!(world.store.find(&keys::period(golden::period())).await.unwrap().is_none(), "the period was never closed");
+    assert!(
+        world.store.find(&keys::period(golden::period())).await.unwrap().is_none(),
+        "the period was never closed"
+    );
     // The treasurer brings in what was missing, and begins anew.
     let list = golden::price_list(&golden::golden());
     world.commit(Txn::new().put(&keys::price_list(&list.id), &list)).await;
@@ -150,7 +158,10 @@ async fn inputs_that_turn_wrong_between_trial_and_freeze_open_the_period_again()
     world.commit(Txn::new().delete(&keys::bill_to(&member, &"main".parse().unwrap()))).await;
     world.work_off(&mut worker, golden::period()).await;
     let run = world.run(golden::period()).await.value;
-    assert_eq!((run.state, run.message.as_str()), (RunState::Failed, "member m-05766044 has no bill-to main"));
+    assert_eq!(
+        (run.state, run.message.as_str()),
+        (RunState::Failed, "member m-05766044 has no bill-to main")
+    );
     let state = world.store.find(&keys::period(golden::period())).await.unwrap().unwrap().value;
     assert_eq!(state, PeriodState { closed: false, closed_at: None });
     assert!(world.invoices().await.is_empty());
@@ -184,7 +195,8 @@ async fn a_draft_that_differs_from_what_was_reviewed_gets_no_number() {
 #[tokio::test(flavor = "multi_thread")]
 async fn usage_of_another_month_is_not_billed() {
     let world = World::golden().await;
-    let mut segment = golden::segments(&"m-05766044".parse().unwrap(), &golden::golden()["usage"]["05766044"]).remove(0);
+    let mut segment =
+        golden::segments(&"m-05766044".parse().unwrap(), &golden::golden()["usage"]["05766044"]).remove(0);
     segment.id = "october".into();
     (segment.start, segment.end) = (october().start().unwrap(), october().end().unwrap());
     let stored = StoredSegment { segment: segment.clone(), source: "test".into(), received: now() };

@@ -46,8 +46,10 @@ async fn two_workers_at_once_give_no_number_twice() {
     let world = World::golden().await;
     for pass in 0..2 {
         let (mut one, mut other) = (world.worker(), world.worker());
-        let (first, second) =
-            tokio::join!(world.work_off(&mut one, golden::period()), world.work_off(&mut other, golden::period()));
+        let (first, second) = tokio::join!(
+            world.work_off(&mut one, golden::period()),
+            world.work_off(&mut other, golden::period())
+        );
         if pass == 0 {
             assert_eq!(first.len() + second.len(), 4 + 12 + 1, "each step once");
             world.finalize(golden::period()).await;
@@ -57,6 +59,21 @@ async fn two_workers_at_once_give_no_number_twice() {
     }
     world.assert_golden().await;
     assert_eq!(world.run(golden::period()).await.value.result_digest, undisturbed().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_workers_at_once_never_take_each_others_progress_for_a_contradiction() {
+    let world = World::golden().await;
+    for pass in 0..2 {
+        let mut workers: Vec<_> = (0..6).map(|_| world.worker()).collect();
+        // `work_off` ends the test on any error of a worker.
+        futures::future::join_all(workers.iter_mut().map(|worker| world.work_off(worker, golden::period())))
+            .await;
+        if pass == 0 {
+            world.finalize(golden::period()).await;
+        }
+    }
+    world.assert_golden().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,14 +134,21 @@ impl World {
         std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
-            .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(path).unwrap()))
+            .map(|path| {
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(path).unwrap())
+            })
             .collect()
     }
 
     /// Everything that must hold of the golden month after its end, however it got there.
     pub async fn assert_golden(&self) {
         let run = self.run(golden::period()).await.value;
-        assert_eq!((run.state, run.invoices_done, run.invoices_total), (RunState::Closed, 12, 12), "{}", run.message);
+        assert_eq!(
+            (run.state, run.invoices_done, run.invoices_total),
+            (RunState::Closed, 12, 12),
+            "{}",
+            run.message
+        );
         assert_eq!((run.net.0, run.vat.0, run.gross.0), (2_480_001, 471_198, 2_951_199));
         let invoices = self.invoices().await;
         assert_eq!(invoices.len(), 12, "no draft is left");
@@ -161,7 +168,10 @@ impl World {
             assert_eq!(invoice.documents.len(), 3);
             for document in &invoice.documents {
                 let content = self.documents.get(&document.name).await.unwrap().unwrap();
-                assert_eq!((sha256(&content), content.len() as i64), (document.sha256.clone(), document.size));
+                assert_eq!(
+                    (sha256(&content), content.len() as i64),
+                    (document.sha256.clone(), document.size)
+                );
             }
         }
     }

@@ -30,7 +30,12 @@ impl fmt::Display for Mismatch {
 pub fn check(invoice: &Invoice) -> Vec<Mismatch> {
     let mut found = Mismatches(Vec::new());
     for line in &invoice.lines {
-        found.compare("BT-131", || format!("line {}", line.id), line.quantity.priced(line.unit_price), line.net);
+        found.compare(
+            "BT-131",
+            || format!("line {}", line.id),
+            line.quantity.priced(line.unit_price),
+            line.net,
+        );
     }
     let lines = Cents::sum(invoice.lines.iter().map(|line| line.net));
     // No allowances, charges, prepayments or roundings: BT-106 = BT-109 and BT-112 = BT-115.
@@ -45,7 +50,13 @@ pub fn check(invoice: &Invoice) -> Vec<Mismatch> {
 struct Mismatches(Vec<Mismatch>);
 
 impl Mismatches {
-    fn compare(&mut self, rule: &'static str, place: impl Fn() -> String, expected: Result<Cents, MoneyError>, found: Cents) {
+    fn compare(
+        &mut self,
+        rule: &'static str,
+        place: impl Fn() -> String,
+        expected: Result<Cents, MoneyError>,
+        found: Cents,
+    ) {
         // What cannot be computed is certainly not what is written there.
         let expected = expected.unwrap_or(Cents(i64::MAX));
         if expected != found {
@@ -57,7 +68,8 @@ impl Mismatches {
     fn breakdown(&mut self, invoice: &Invoice) {
         let mut bases: BTreeMap<_, Result<Cents, MoneyError>> = BTreeMap::new();
         for line in &invoice.lines {
-            let base = bases.entry((line.vat_category, line.vat_rate_basis_points)).or_insert(Ok(Cents::ZERO));
+            let base =
+                bases.entry((line.vat_category, line.vat_rate_basis_points)).or_insert(Ok(Cents::ZERO));
             *base = base.and_then(|sum| sum.checked_add(line.net));
         }
         for row in &invoice.vat_breakdown {

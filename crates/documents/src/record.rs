@@ -95,9 +95,8 @@ impl EInvoiceWriter for Record {
 
     fn write(&self, invoice: &Invoice) -> Result<Vec<u8>, DocumentError> {
         sound(invoice)?;
-        let mut bytes = serde_json::to_vec_pretty(&document(invoice)).map_err(|error| DocumentError::Unwritable {
-            number: invoice.number.clone(),
-            reason: error.to_string(),
+        let mut bytes = serde_json::to_vec_pretty(&document(invoice)).map_err(|error| {
+            DocumentError::Unwritable { number: invoice.number.clone(), reason: error.to_string() }
         })?;
         bytes.push(b'\n');
         Ok(bytes)

@@ -58,8 +58,11 @@ fn rows(invoice: &Invoice) -> Result<Vec<u8>, String> {
 }
 
 fn row(invoice: &Invoice, line: &InvoiceLine) -> [String; 15] {
-    let accounting =
-        if line.accounting_reference.is_empty() { &invoice.bill_to.accounting_reference } else { &line.accounting_reference };
+    let accounting = if line.accounting_reference.is_empty() {
+        &invoice.bill_to.accounting_reference
+    } else {
+        &line.accounting_reference
+    };
     [
         text(&invoice.number),
         invoice.issue_date.strftime("%d.%m.%Y").to_string(),
@@ -89,5 +92,9 @@ fn percent(basis_points: i32) -> String {
 
 /// A cell that begins like a formula, also behind blanks, is made a text by an apostrophe: what members type must not run in a bookkeeper's spreadsheet.
 fn text(cell: &str) -> String {
-    if cell.trim_start_matches(' ').starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+    if cell.trim_start_matches(' ').starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{cell}")
+    } else {
+        cell.to_owned()
+    }
 }

@@ -6,7 +6,8 @@ use allmende_domain::{
     money::Cents,
 };
 use en16931::{
-    Date, DocumentReference, Identifier, InvoiceAmount, Percentage, Quantity, UnitPriceAmount, Validated, XRechnung,
+    Date, DocumentReference, Identifier, InvoiceAmount, Percentage, Quantity, UnitPriceAmount, Validated,
+    XRechnung,
     invoice::{self as model, Code, Contact, Party, PaymentInstructions, PostalAddress, PriceDetails},
 };
 use en16931_formats::Syntax;
@@ -39,7 +40,8 @@ impl EInvoiceWriter for XRechnung3 {
 
     fn write(&self, invoice: &Invoice) -> Result<Vec<u8>, DocumentError> {
         sound(invoice)?;
-        let unwritable = |reason: String| DocumentError::Unwritable { number: invoice.number.clone(), reason };
+        let unwritable =
+            |reason: String| DocumentError::Unwritable { number: invoice.number.clone(), reason };
         let semantic = semantic(invoice).map_err(unwritable)?;
         let valid: Validated<XRechnung> = Validated::new(semantic).map_err(|rejected| {
             let (_, report) = rejected.into_parts();
@@ -92,7 +94,11 @@ fn semantic(invoice: &Invoice) -> Result<model::Invoice, String> {
 
 fn seller(invoice: &Invoice) -> Result<Party, String> {
     let issuer = &invoice.issuer;
-    let mut party = party(&issuer.legal_name, &issuer.electronic_address, (&issuer.street, &issuer.city, &issuer.postal_code))?;
+    let mut party = party(
+        &issuer.legal_name,
+        &issuer.electronic_address,
+        (&issuer.street, &issuer.city, &issuer.postal_code),
+    )?;
     party.contact = Contact {
         name: owned(&issuer.contact_name),
         phone: owned(&issuer.contact_phone),
@@ -108,13 +114,18 @@ fn seller(invoice: &Invoice) -> Result<Party, String> {
 
 fn buyer(invoice: &Invoice) -> Result<Party, String> {
     let to = &invoice.bill_to;
-    let mut party = party(&to.recipient_name, &to.electronic_address, (&to.street, &to.city, &to.postal_code))?;
+    let mut party =
+        party(&to.recipient_name, &to.electronic_address, (&to.street, &to.city, &to.postal_code))?;
     party.identifiers = vec![Identifier::new(to.member.as_str())];
     Ok(party)
 }
 
 /// Blank is absent: the rules ask whether an element is there, and an empty one would pass for it.
-fn party(name: &str, mailbox: &str, (street, city, postal_code): (&str, &str, &str)) -> Result<Party, String> {
+fn party(
+    name: &str,
+    mailbox: &str,
+    (street, city, postal_code): (&str, &str, &str),
+) -> Result<Party, String> {
     let mut party = Party::new(name, address(street, city, postal_code)?);
     party.name = owned(name);
     party.electronic_address = given(mailbox).map(|mailbox| Identifier::schemed(mailbox, MAILBOX));
@@ -122,7 +133,8 @@ fn party(name: &str, mailbox: &str, (street, city, postal_code): (&str, &str, &s
 }
 
 fn address(street: &str, city: &str, postal_code: &str) -> Result<PostalAddress, String> {
-    let address = PostalAddress::new(street, city, postal_code, COUNTRY).map_err(|error| error.to_string())?;
+    let address =
+        PostalAddress::new(street, city, postal_code, COUNTRY).map_err(|error| error.to_string())?;
     Ok(PostalAddress { line1: owned(street), city: owned(city), post_code: owned(postal_code), ..address })
 }
 
@@ -142,7 +154,8 @@ fn line(row: &InvoiceLine, accounting_reference: &str) -> model::InvoiceLine {
         net_price: UnitPriceAmount::new(Decimal::new(row.unit_price.0, 6).normalize()),
         ..PriceDetails::default()
     });
-    made.accounting_reference = given(&row.accounting_reference).or_else(|| given(accounting_reference)).map(str::to_owned);
+    made.accounting_reference =
+        given(&row.accounting_reference).or_else(|| given(accounting_reference)).map(str::to_owned);
     made.item.description = description(row);
     made
 }
@@ -150,8 +163,10 @@ fn line(row: &InvoiceLine, accounting_reference: &str) -> model::InvoiceLine {
 /// BT-154: what the line is for and which resolution sets its price or key, so that the recipient can check it (§ 4 Nr. 29 UStG).
 fn description(row: &InvoiceLine) -> Option<String> {
     let parts = [("Gegenstand", &row.subject), ("Beschluss", &row.resolution)];
-    let texts: Vec<String> =
-        parts.into_iter().filter_map(|(word, text)| given(text).map(|text| format!("{word}: {text}"))).collect();
+    let texts: Vec<String> = parts
+        .into_iter()
+        .filter_map(|(word, text)| given(text).map(|text| format!("{word}: {text}")))
+        .collect();
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 

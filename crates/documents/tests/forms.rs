@@ -51,9 +51,17 @@ fn every_sum_that_is_off_by_one_cent_is_refused_and_named() {
     for (rule, spoil) in wrong {
         let mut invoice = lemgo();
         spoil(&mut invoice);
-        assert!(check(&invoice).iter().any(|mismatch| mismatch.rule == rule), "{rule}: {:?}", check(&invoice));
+        assert!(
+            check(&invoice).iter().any(|mismatch| mismatch.rule == rule),
+            "{rule}: {:?}",
+            check(&invoice)
+        );
         for writer in writers() {
-            assert!(matches!(writer.write(&invoice), Err(DocumentError::Arithmetic { .. })), "{rule} {}", writer.format());
+            assert!(
+                matches!(writer.write(&invoice), Err(DocumentError::Arithmetic { .. })),
+                "{rule} {}",
+                writer.format()
+            );
         }
     }
     assert_eq!(check(&lemgo()), []);
@@ -142,8 +150,18 @@ fn the_csv_form_opens_in_a_german_spreadsheet_and_runs_nothing() {
     assert!(csv.starts_with("\u{feff}Rechnungsnummer;Rechnungsdatum;"));
     let rows: Vec<&str> = csv.split("\r\n").collect();
     assert_eq!(rows.len(), 9, "a header, seven lines, nothing after the last end of line");
-    assert!(rows[1].starts_with("MPG-2026-000007;05.10.2026;2026-09;Lemgo, Stadt;05766044-KST4711-12;1;vCPU-Stunden;;"), "{}", rows[1]);
-    assert!(rows[1].contains("\"'=HYPERLINK(\"\"http://x.example\"\")\";5760;HUR;0,0123;70,85;19,00;"), "{}", rows[1]);
+    assert!(
+        rows[1].starts_with(
+            "MPG-2026-000007;05.10.2026;2026-09;Lemgo, Stadt;05766044-KST4711-12;1;vCPU-Stunden;;"
+        ),
+        "{}",
+        rows[1]
+    );
+    assert!(
+        rows[1].contains("\"'=HYPERLINK(\"\"http://x.example\"\")\";5760;HUR;0,0123;70,85;19,00;"),
+        "{}",
+        rows[1]
+    );
     assert!(rows[2].contains("' @SUM(1);"), "{}", rows[2]);
     assert!(rows[3].contains("\"a;b\"\"c\""), "{}", rows[3]);
 }

@@ -51,12 +51,14 @@ fn judge(folder: &Path) -> Verdict {
         .current_dir(folder)
         .output()
         .expect("java runs");
-    let log = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let log =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let parsed: Vec<&str> = log.lines().filter(|line| line.contains("Parsed PDF:")).collect();
     // Each file's last line lists the types of all its findings; the others are those findings, one a line.
     let complaint = |line: &&str| {
         let of_the_validator = line.contains("org.mustangproject.validator.");
-        let finding = ["FailedAssert", "Error ", "Warning ", "Notice "].iter().any(|word| line.contains(word));
+        let finding =
+            ["FailedAssert", "Error ", "Warning ", "Notice "].iter().any(|word| line.contains(word));
         let summed_up = line.contains("Parsed PDF:") && !line.contains("Errors:[] ErrorIDs: []");
         of_the_validator && (finding || summed_up)
     };
@@ -112,7 +114,9 @@ fn mustang_takes_all_golden_invoices_and_those_of_other_tax_without_a_warning() 
         segment.start = segment.start.checked_add(jiff::SignedDuration::from_secs(123_457)).unwrap();
     }
     let partial = issued(&partial);
-    assert!(partial[0].lines[0].quantity != Quantity((partial[0].lines[0].quantity.0 / 1_000_000) * 1_000_000));
+    assert!(
+        partial[0].lines[0].quantity != Quantity((partial[0].lines[0].quantity.0 / 1_000_000) * 1_000_000)
+    );
     write(folder.path(), "partial", &partial[0]);
 
     let verdict = judge(folder.path());
@@ -134,7 +138,11 @@ fn spoiled(what: &str, by: &str) -> Verdict {
 #[test]
 fn the_judge_refuses_a_payable_amount_that_is_wrong() {
     let verdict = spoiled(">1427.70</cbc:PayableAmount>", ">1.00</cbc:PayableAmount>");
-    assert!(!verdict.valid && verdict.complaints.iter().any(|line| line.contains("BR-CO-16")), "{}", verdict.log);
+    assert!(
+        !verdict.valid && verdict.complaints.iter().any(|line| line.contains("BR-CO-16")),
+        "{}",
+        verdict.log
+    );
 }
 
 #[test]

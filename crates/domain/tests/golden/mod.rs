@@ -24,7 +24,8 @@ use serde_json::Value;
 pub fn golden() -> Value {
     let crate_folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = crate_folder.ancestors().map(|folder| folder.join("data/golden_billing_1.json"));
-    serde_json::from_str(&std::fs::read_to_string(paths.find(|path| path.is_file()).unwrap()).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(paths.find(|path| path.is_file()).unwrap()).unwrap())
+        .unwrap()
 }
 
 /// `12.34` in cents.
@@ -58,7 +59,10 @@ pub fn member(key: &str, entry: &Value) -> Member {
             as_of: date(2022, 12, 31),
             source_edition: date(2023, 11, 30),
         }),
-        shares: vec![ShareHolding { count: about["anteile"].as_i64().unwrap(), valid_from: date(2026, 1, 1) }],
+        shares: vec![ShareHolding {
+            count: about["anteile"].as_i64().unwrap(),
+            valid_from: date(2026, 1, 1),
+        }],
         tax_profiles: vec![TaxProfile {
             valid_from: date(2026, 1, 1),
             category: VatCategory::S,
