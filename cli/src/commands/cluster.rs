@@ -1,0 +1,100 @@
+//! `allmende cluster`.
+
+use allmende_proto::v1::{
+    Cluster, CreateClusterRequest, GetClusterRequest, ListClustersRequest, UpdateClusterCapacityRequest,
+};
+use clap::Subcommand;
+
+use crate::{
+    arguments::ChangeArgs,
+    failure::Failure,
+    quantity::ResourceArgs,
+    session::{Session, change, list, read, under},
+};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Lists the clusters
+    #[command(after_help = "Examples:\n  allmende cluster list")]
+    List,
+    /// Shows a cluster
+    #[command(after_help = "Examples:\n  allmende cluster get local-1 -o yaml")]
+    Get {
+        /// Its id
+        id: String,
+    },
+    /// Registers a cluster
+    #[command(after_help = "Examples:
+  allmende cluster create local-1 --display-name Lokal --cpu 64 --memory 256Gi --storage 2Ti --pods 1000")]
+    Create {
+        /// Its id
+        id: String,
+        /// Name for people
+        #[arg(long, default_value = "", hide_default_value = true)]
+        display_name: String,
+        #[command(flatten)]
+        capacity: ResourceArgs,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Sets what can be given out; amounts that are not named stay
+    #[command(
+        after_help = "Examples:\n  allmende cluster set-capacity local-1 --cpu 96 --memory 384Gi --dry-run"
+    )]
+    SetCapacity {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        capacity: ResourceArgs,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
+    match command {
+        Command::List => {
+            let clusters =
+                list!(session.clusters().list_clusters(ListClustersRequest::default()) => clusters);
+            session.printer.list(&clusters, &["name", "display_name", "capacity", "carved", "last_seen_time"])
+        }
+        Command::Get { id } => session.printer.one(&get(session, &id).await?),
+        Command::Create { id, display_name, capacity, change: args } => {
+            let request_id = args.id().to_string();
+            let cluster =
+                Cluster { display_name, capacity: Some(capacity.resources()), ..Cluster::default() };
+            let request = CreateClusterRequest {
+                cluster_id: id,
+                cluster: Some(cluster),
+                request_id: request_id.clone(),
+                validate_only: args.dry_run,
+            };
+            session
+                .printer
+                .one(&change(session.clusters().create_cluster(session.call(request)), &request_id).await?)
+        }
+        Command::SetCapacity { id, capacity, change: args } => {
+            if capacity.is_empty() {
+                return Err(Failure::Usage(
+                    "nothing to change: say --cpu, --memory, --storage or --pods".to_owned(),
+                ));
+            }
+            let present = get(session, &id).await?;
+            let request_id = args.id().to_string();
+            let request = UpdateClusterCapacityRequest {
+                name: present.name,
+                capacity: Some(capacity.over(present.capacity.unwrap_or_default())),
+                etag: present.etag,
+                request_id: request_id.clone(),
+                validate_only: args.dry_run,
+            };
+            let call = session.call(request);
+            session.printer.one(&change(session.clusters().update_cluster_capacity(call), &request_id).await?)
+        }
+    }
+}
+
+async fn get(session: &Session, id: &str) -> Result<Cluster, Failure> {
+    let request = GetClusterRequest { name: under("clusters", id) };
+    read(session.clusters().get_cluster(session.call(request))).await
+}

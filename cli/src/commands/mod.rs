@@ -1,0 +1,109 @@
+//! One file for each noun.
+
+mod bill_to;
+mod billing_data;
+mod cluster;
+mod completion;
+mod context;
+mod credentials;
+mod doctor;
+mod download;
+mod grant;
+mod instance;
+mod invoice;
+mod member;
+mod offering;
+mod operation;
+mod quota;
+mod register;
+mod run;
+mod tenant;
+mod usage;
+
+use clap::Subcommand;
+
+use crate::{arguments::Cli, failure::Failure, session::Session};
+
+/// The nouns.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Installations this program talks to, and as whom
+    #[command(subcommand)]
+    Context(context::Command),
+    /// Members of the cooperative, their bill-tos and grants (Mitglieder)
+    #[command(subcommand)]
+    Member(member::Command),
+    /// Clusters and their capacity
+    #[command(subcommand)]
+    Cluster(cluster::Command),
+    /// Pool, entitlements and reservations (Kontingente)
+    #[command(subcommand)]
+    Quota(quota::Command),
+    /// A member's places on the clusters (Mandanten)
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// What can be ordered (Leistungsangebote)
+    #[command(subcommand)]
+    Offering(offering::Command),
+    /// Ordered services (Serviceinstanzen)
+    #[command(subcommand)]
+    Instance(instance::Command),
+    /// Usage and its cost (Verbrauch)
+    #[command(subcommand)]
+    Usage(usage::Command),
+    /// Dated prices (Preislisten)
+    #[command(subcommand)]
+    PriceList(billing_data::PriceListCommand),
+    /// How common costs are split (Umlageschlüssel)
+    #[command(subcommand)]
+    Key(billing_data::KeyCommand),
+    /// Common costs of a period (Umlagetöpfe)
+    #[command(subcommand)]
+    Pot(billing_data::PotCommand),
+    /// Who issues the invoices
+    #[command(subcommand)]
+    Issuer(billing_data::IssuerCommand),
+    /// The monthly closing (Abrechnungslauf)
+    #[command(subcommand)]
+    Run(run::Command),
+    /// Invoices and their documents (Rechnungen)
+    #[command(subcommand)]
+    Invoice(invoice::Command),
+    /// Long-running work (Vorgänge)
+    #[command(subcommand)]
+    Operation(operation::Command),
+    /// Checks configuration, certificates and the way to the API
+    Doctor(doctor::Args),
+    /// Completion for a shell
+    Completion(completion::Args),
+}
+
+/// Does what was asked.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let globals = &cli.globals;
+    let command = match cli.command {
+        Command::Context(command) => return context::run(command, globals),
+        Command::Doctor(args) => return doctor::run(args, globals).await,
+        Command::Completion(args) => return completion::run(args, globals),
+        other => other,
+    };
+    let session = &Session::open(globals)?;
+    match command {
+        Command::Member(command) => member::run(command, session).await,
+        Command::Cluster(command) => cluster::run(command, session).await,
+        Command::Quota(command) => quota::run(command, session).await,
+        Command::Tenant(command) => tenant::run(command, session).await,
+        Command::Offering(command) => offering::run(command, session).await,
+        Command::Instance(command) => instance::run(command, session).await,
+        Command::Usage(command) => usage::run(command, session).await,
+        Command::PriceList(command) => billing_data::price_list(command, session).await,
+        Command::Key(command) => billing_data::key(command, session).await,
+        Command::Pot(command) => billing_data::pot(command, session).await,
+        Command::Issuer(command) => billing_data::issuer(command, session).await,
+        Command::Run(command) => run::run(command, session).await,
+        Command::Invoice(command) => invoice::run(command, session).await,
+        Command::Operation(command) => operation::run(command, session).await,
+        // Done above, without a session.
+        Command::Context(_) | Command::Doctor(_) | Command::Completion(_) => Ok(()),
+    }
+}
