@@ -125,14 +125,28 @@ impl Billing {
             fields.wrong("pot.key", "there is no such key");
         }
         let pot = fields.finish(pot)?;
-        let closed =
-            self.core.store.find(&keys::period(pot.period)).await?.is_some_and(|state| state.value.closed);
-        if closed {
-            return Err(AppError::PeriodClosed { period: pot.period.to_string() });
-        }
         let (key, name) = (keys::pot(&pot.id), format!("pots/{}", pot.id));
-        let resolution = pot.resolution.clone();
-        let made = self.create(context, &change, (key, &name), pot, &resolution).await?;
+        let made = self
+            .core
+            .commit(&change, || async {
+                let store = &self.core.store;
+                if store.find(&key).await?.is_some() {
+                    return Err(AppError::AlreadyExists { resource: name.clone() });
+                }
+                // Compared, so that a pot cannot slip into a period that is being closed and then never be billed.
+                let period_key = keys::period(pot.period);
+                let state = store.find(&period_key).await?;
+                if state.as_ref().is_some_and(|state| state.value.closed) {
+                    return Err(AppError::PeriodClosed { period: pot.period.to_string() });
+                }
+                let txn = Txn::new()
+                    .expect_as_read(&period_key, state.as_ref())
+                    .expect_absent(&key)
+                    .put(&key, &pot)
+                    .and(change.audit(context.row.rpc, None, &name, "angelegt".to_owned(), &pot.resolution));
+                Ok((txn, pot.clone()))
+            })
+            .await?;
         Ok(convert::write_pot(&made, String::new()))
     }
 
