@@ -64,7 +64,8 @@ impl ClientTls {
 pub fn channel(endpoint: &str, tls: ClientTls) -> Result<Channel, TlsError> {
     // Tell a wrong file at once, not at the first call.
     tls.config()?;
-    let uri: Uri = endpoint.parse().map_err(|_| TlsError(format!("{endpoint}: expected https://host:port")))?;
+    let uri: Uri =
+        endpoint.parse().map_err(|_| TlsError(format!("{endpoint}: expected https://host:port")))?;
     if uri.scheme_str() != Some("https") || uri.host().is_none() {
         return Err(TlsError(format!("{endpoint}: expected https://host:port")));
     }

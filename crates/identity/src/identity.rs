@@ -28,14 +28,16 @@ const COOPERATIVE: [&str; 3] = ["operator", "treasurer", "auditor"];
 pub struct IdentityError;
 
 fn is_name(text: &str) -> bool {
-    (1..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 impl FromStr for Identity {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<Self, IdentityError> {
-        let (kind, name) = text.strip_prefix(SCHEME).and_then(|rest| rest.split_once('/')).ok_or(IdentityError)?;
+        let (kind, name) =
+            text.strip_prefix(SCHEME).and_then(|rest| rest.split_once('/')).ok_or(IdentityError)?;
         if !is_name(name) {
             return Err(IdentityError);
         }
@@ -85,12 +87,21 @@ mod tests {
 
     #[test]
     fn identities_follow_a_strict_grammar() {
-        for good in ["allmende://member/m-05766044", "allmende://cluster/local-1", "allmende://cooperative/treasurer"] {
+        for good in
+            ["allmende://member/m-05766044", "allmende://cluster/local-1", "allmende://cooperative/treasurer"]
+        {
             assert_eq!(good.parse::<Identity>().unwrap().to_string(), good);
         }
         for bad in [
-            "allmende://member/", "allmende://member/A", "allmende://cooperative/king", "allmende://x/y", "member/m-1",
-            "allmende://member/a/b", "allmende://member/a?b", "ALLMENDE://member/a", "allmende://member/ä",
+            "allmende://member/",
+            "allmende://member/A",
+            "allmende://cooperative/king",
+            "allmende://x/y",
+            "member/m-1",
+            "allmende://member/a/b",
+            "allmende://member/a?b",
+            "ALLMENDE://member/a",
+            "allmende://member/ä",
         ] {
             assert!(bad.parse::<Identity>().is_err(), "{bad}");
         }

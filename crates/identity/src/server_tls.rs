@@ -9,7 +9,7 @@ use std::{
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::{CryptoProvider, aws_lc_rs},
-    server::WebPkiClientVerifier,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
     version::TLS13,
 };
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
@@ -24,7 +24,7 @@ pub struct ServerTlsPaths {
     pub key: PathBuf,
     /// Authorities of client certificates, PEM.
     pub client_ca: PathBuf,
-    /// Revocation list, PEM.
+    /// Revocation lists of all client authorities, PEM. An outdated one refuses every client certificate.
     pub crl: Option<PathBuf>,
 }
 
@@ -38,6 +38,8 @@ pub struct TlsError(pub(crate) String);
 pub struct ServerTls {
     paths: ServerTlsPaths,
     current: Arc<RwLock<Arc<ServerConfig>>>,
+    /// Times of the files just before they were first read: a change between that and the first look is a change.
+    loaded: Vec<Option<SystemTime>>,
 }
 
 impl ServerTls {
@@ -46,13 +48,16 @@ impl ServerTls {
     /// # Errors
     /// When a file lacks or does not fit.
     pub fn load(paths: ServerTlsPaths) -> Result<Self, TlsError> {
+        let loaded = stamps(&paths);
         let config = Arc::new(build(&paths)?);
-        Ok(Self { paths, current: Arc::new(RwLock::new(config)) })
+        Ok(Self { paths, current: Arc::new(RwLock::new(config)), loaded })
     }
 
     /// What the next connection uses.
     pub fn current(&self) -> Arc<ServerConfig> {
-        self.current.read().map_or_else(|poisoned| Arc::clone(&poisoned.into_inner()), |config| Arc::clone(&config))
+        self.current
+            .read()
+            .map_or_else(|poisoned| Arc::clone(&poisoned.into_inner()), |config| Arc::clone(&config))
     }
 
     /// Reads the files again. On an error the present configuration stays.
@@ -70,10 +75,10 @@ impl ServerTls {
 
     /// Reloads whenever a file has changed; looks every `interval`. Ends with the task it runs in.
     pub async fn watch_files(self, interval: Duration) {
-        let mut seen = self.stamps();
+        let mut seen = self.loaded.clone();
         loop {
             tokio::time::sleep(interval).await;
-            let now = self.stamps();
+            let now = stamps(&self.paths);
             if now == seen {
                 continue;
             }
@@ -87,15 +92,14 @@ impl ServerTls {
             }
         }
     }
+}
 
-    fn stamps(&self) -> Vec<Option<SystemTime>> {
-        let crl = self.paths.crl.iter();
-        [&self.paths.cert, &self.paths.key, &self.paths.client_ca]
-            .into_iter()
-            .chain(crl)
-            .map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
-            .collect()
-    }
+fn stamps(paths: &ServerTlsPaths) -> Vec<Option<SystemTime>> {
+    [&paths.cert, &paths.key, &paths.client_ca]
+        .into_iter()
+        .chain(paths.crl.iter())
+        .map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
+        .collect()
 }
 
 /// P-256 first, as the platforms' certificates are of that curve.
@@ -110,13 +114,17 @@ fn build(paths: &ServerTlsPaths) -> Result<ServerConfig, TlsError> {
     for authority in certificates(&paths.client_ca)? {
         roots.add(authority).map_err(|error| TlsError(format!("{}: {error}", paths.client_ca.display())))?;
     }
-    let mut verifier =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).allow_unauthenticated();
+    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+        .allow_unauthenticated();
     if let Some(path) = &paths.crl {
-        let list = CertificateRevocationListDer::from_pem_file(path).map_err(|error| unreadable(path, &error))?;
-        verifier = verifier.with_crls([list]).allow_unknown_revocation_status();
+        // Strict: an outdated list, or a leaf whose authority has none in the file, is refused.
+        verifier = verifier
+            .with_crls(revocation_lists(path)?)
+            .only_check_end_entity_revocation()
+            .enforce_revocation_expiration();
     }
-    let verifier = verifier.build().map_err(|error| TlsError(format!("{}: {error}", paths.client_ca.display())))?;
+    let verifier =
+        verifier.build().map_err(|error| TlsError(format!("{}: {error}", paths.client_ca.display())))?;
     let chain = certificates(&paths.cert)?;
     let key = PrivateKeyDer::from_pem_file(&paths.key).map_err(|error| unreadable(&paths.key, &error))?;
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -126,7 +134,23 @@ fn build(paths: &ServerTlsPaths) -> Result<ServerConfig, TlsError> {
         .with_single_cert(chain, key)
         .map_err(|error| TlsError(format!("{}: {error}", paths.cert.display())))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
+    // No resumption: every connection shows its certificate anew, to the revocation list of the day.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
     Ok(config)
+}
+
+/// One list or several, so that each authority can have its own.
+fn revocation_lists(path: &std::path::Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let all: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
+        .map_err(|error| unreadable(path, &error))?
+        .collect::<Result<_, _>>()
+        .map_err(|error| unreadable(path, &error))?;
+    if all.is_empty() {
+        Err(TlsError(format!("{}: holds no revocation list", path.display())))
+    } else {
+        Ok(all)
+    }
 }
 
 pub(crate) fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

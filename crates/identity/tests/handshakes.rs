@@ -1,13 +1,21 @@
 //! Real handshakes over loopback.
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, also in what sets it up")]
 
-use allmende_identity::{Acceptor, AcceptorLimits, Identity, ServerTls, ServerTlsPaths, install_crypto_provider};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use allmende_identity::{
+    Acceptor, AcceptorLimits, Identity, ServerTls, ServerTlsPaths, install_crypto_provider,
+};
 use allmende_testkit::ca::{Leaf, TestCa};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -21,9 +29,13 @@ struct Server {
 }
 
 async fn server(ca: &TestCa, limits: AcceptorLimits) -> Server {
+    server_with_list(ca, limits, None).await
+}
+
+async fn server_with_list(ca: &TestCa, limits: AcceptorLimits, crl: Option<PathBuf>) -> Server {
     install_crypto_provider();
     let leaf = ca.server("server");
-    let paths = ServerTlsPaths { cert: leaf.cert, key: leaf.key, client_ca: ca.cert(), crl: None };
+    let paths = ServerTlsPaths { cert: leaf.cert, key: leaf.key, client_ca: ca.cert(), crl };
     let tls = ServerTls::load(paths).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -39,8 +51,10 @@ async fn connect(
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca.cert()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_protocol_versions(versions).unwrap().with_root_certificates(roots);
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots);
     let config = match own {
         None => builder.with_no_client_auth(),
         Some(leaf) => {
@@ -106,6 +120,52 @@ async fn a_silent_peer_is_dropped_and_holds_up_nobody() {
     let end = tokio::time::timeout(Duration::from_secs(5), silent.read(&mut [0; 1])).await.unwrap();
     assert!(matches!(end, Ok(0) | Err(_)), "the silent one is cut off");
     assert_eq!(server.acceptor.counts().timed_out.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_is_refused_as_soon_as_the_list_is_read() {
+    let ca = TestCa::new();
+    let list = ca.revocation_list(&[], true);
+    let mut server = server_with_list(&ca, AcceptorLimits::default(), Some(list)).await;
+    let lemgo = ca.client("lemgo", &["allmende://member/m-05766044"]);
+    let other = ca.client("other", &["allmende://member/m-05766008"]);
+    let _before = connect(&server, &ca, Some(&lemgo), TLS13).await.unwrap();
+    assert!(identity_seen(&mut server).await.is_some());
+    ca.revocation_list(&[&lemgo], true);
+    server.tls.reload().unwrap();
+    assert!(is_refused(connect(&server, &ca, Some(&lemgo), TLS13).await).await);
+    let _other = connect(&server, &ca, Some(&other), TLS13).await.unwrap();
+    assert_eq!(identity_seen(&mut server).await, Some(Identity::Member("m-05766008".into())));
+    ca.revocation_list(&[], false);
+    server.tls.reload().unwrap();
+    assert!(
+        is_refused(connect(&server, &ca, Some(&other), TLS13).await).await,
+        "an outdated list says nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_file_is_noticed_and_a_connection_under_way_lives_on() {
+    let ca = TestCa::new();
+    let mut server = server(&ca, AcceptorLimits::default()).await;
+    let mut before = connect(&server, &ca, None, TLS13).await.unwrap();
+    let mut theirs =
+        tokio::time::timeout(Duration::from_secs(5), server.acceptor.next()).await.unwrap().unwrap().unwrap();
+    let watcher = tokio::spawn(server.tls.clone().watch_files(Duration::from_millis(20)));
+    let old = server.tls.current();
+    ca.server("server");
+    let changed = async {
+        while Arc::ptr_eq(&old, &server.tls.current()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), changed).await.expect("the change is noticed");
+    before.write_all(b"still here").await.unwrap();
+    before.flush().await.unwrap();
+    let mut heard = [0; 10];
+    tokio::time::timeout(Duration::from_secs(5), theirs.read_exact(&mut heard)).await.unwrap().unwrap();
+    assert_eq!(&heard, b"still here");
+    watcher.abort();
 }
 
 #[tokio::test]

@@ -4,4 +4,4 @@ mod logging;
 mod probes;
 
 pub use logging::{LogFormat, init_logging};
-pub use probes::{Probes, serve};
+pub use probes::{Probes, register_build_info, serve};

@@ -40,7 +40,9 @@ pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), LoggingError>
     let filter = EnvFilter::try_new(filter).map_err(|error| wrong(&error))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = match format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        LogFormat::Json => {
+            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        }
         LogFormat::Text => builder.compact().try_init(),
     };
     set.map_err(|error| LoggingError(error.to_string()))

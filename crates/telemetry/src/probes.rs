@@ -2,8 +2,11 @@
 
 use std::{future::Future, sync::Arc};
 
-use axum::{Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
-use prometheus_client::{encoding::text::encode, registry::Registry};
+use axum::{
+    Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse,
+    routing::get,
+};
+use prometheus_client::{encoding::text::encode, metrics::info::Info, registry::Registry};
 use tokio::net::TcpListener;
 
 /// What the probes answer with.
@@ -15,6 +18,12 @@ pub struct Probes {
     pub live: Arc<dyn Fn() -> bool + Send + Sync>,
     /// May it be given work?
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// Says which program in which version this is: `allmende_build_info{program="api",version="0.1.0"} 1`.
+pub fn register_build_info(registry: &mut Registry, program: &'static str, version: &'static str) {
+    let info = Info::new(vec![("program", program), ("version", version)]);
+    registry.register("allmende_build", "Program and version", info);
 }
 
 /// Serves until `shutdown` ends.
@@ -37,8 +46,16 @@ pub async fn serve(
 async fn metrics(State(probes): State<Probes>) -> impl IntoResponse {
     let mut text = String::new();
     match encode(&mut text, &probes.registry) {
-        Ok(()) => (StatusCode::OK, [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, [(CONTENT_TYPE, "text/plain")], "metrics cannot be written".to_owned()),
+        Ok(()) => (
+            StatusCode::OK,
+            [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+            text,
+        ),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            [(CONTENT_TYPE, "text/plain")],
+            "metrics cannot be written".to_owned(),
+        ),
     }
 }
 
