@@ -1,0 +1,37 @@
+# The front door, for people and CI alike.
+export ALLMENDE_CACHE ?= $(HOME)/.cache/allmende
+export CARGO_TARGET_DIR ?= $(ALLMENDE_CACHE)/target
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check tools gen gen-check fmt lint bench
+
+help: ## shows this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## a cluster on this machine, an order, a database, an invoice (root; installs what it needs)
+	@demo/run
+
+test: ## everything: checks, tests on a real etcd and API server, invoices judged by Mustang, the demo as a test
+	@.ci/stages
+
+check: ## what is quick: format, clippy, layers, sizes, licences, charts
+	@.ci/stages format lint layers sizes licences charts
+
+tools: ## builds and installs the tools into ALLMENDE_CACHE (etcd, Kubernetes, Helm, ...)
+	@deploy/local/tools/install
+
+gen: ## writes generated files: Rust of the protos, CRDs, sample data, snapshots of the charts
+	@.ci/generated write
+	@charts/check --write
+
+gen-check: ## fails when a generated file is not current
+	@.ci/stages generated
+
+fmt: ## formats the Rust code
+	@cargo fmt --all
+
+lint: ## clippy, warnings are errors
+	@.ci/stages lint
+
+bench: ## measures, where bench/run exists
+	@if [ -x bench/run ]; then bench/run; else echo "there are no benchmarks yet"; fi
