@@ -5,7 +5,10 @@ use std::{error::Error, fmt, io::IsTerminal, path::Path};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::language::Lang;
+use crate::{
+    language::Lang,
+    quantity::{bytes_text, cpu_text},
+};
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -133,13 +136,14 @@ fn details(status: &Status, lang: Lang) -> String {
         );
     }
     if let Some(quota) = details.quota_failure() {
-        lines
-            .extend(quota.violations.iter().map(|short| format!("{}: {}", short.subject, short.description)));
+        lines.extend(quota.violations.iter().map(|short| shortage(&short.subject, &short.description, lang)));
     }
     if let Some(state) = details.precondition_failure() {
         lines
             .extend(state.violations.iter().map(|wrong| format!("{}: {}", wrong.subject, wrong.description)));
     }
+    // One wrong field is told by the message itself already.
+    lines.retain(|line| !status.message().contains(line));
     let reason = details.error_info().map(|info| info.reason.clone()).unwrap_or_default();
     if !reason.is_empty() {
         lines.push(format!("{}: {reason}", lang.pick("Grund", "reason")));
@@ -148,6 +152,27 @@ fn details(status: &Status, lang: Lang) -> String {
         lines.push(format!("{}: {hint}", lang.pick("Was tun", "what to do")));
     }
     lines.iter().map(|line| format!("  {line}\n")).collect()
+}
+
+/// `pods limit 40, used 30, asked 20` with amounts as people write them; any other text stays as it is.
+fn shortage(subject: &str, description: &str, lang: Lang) -> String {
+    let resource = subject.rsplit('/').next().unwrap_or(subject);
+    let number = |word: &str| {
+        let (_, rest) = description.split_once(&format!("{word} "))?;
+        let amount = rest.split(',').next()?.trim().parse().ok()?;
+        Some(match resource {
+            "requests.cpu" => cpu_text(amount),
+            "pods" => amount.to_string(),
+            _ => bytes_text(amount),
+        })
+    };
+    match (number("limit"), number("used"), number("asked")) {
+        (Some(limit), Some(used), Some(asked)) => match lang {
+            Lang::De => format!("{subject}: Grenze {limit}, belegt {used}, angefordert {asked}"),
+            Lang::En => format!("{subject}: limit {limit}, used {used}, asked {asked}"),
+        },
+        _ => format!("{subject}: {description}"),
+    }
 }
 
 /// The next step, where the text of the API does not say it already.
@@ -210,6 +235,18 @@ mod tests {
         );
         assert_eq!((code(Code::Unavailable), code(Code::DeadlineExceeded)), (8, 8));
         assert_eq!((code(Code::Internal), code(Code::Unimplemented)), (1, 1));
+    }
+
+    #[test]
+    fn quota_numbers_are_told_as_people_write_them() {
+        let memory = "requests.memory limit 34359738368, used 17179869184, asked 68719476736";
+        assert_eq!(
+            shortage("a/requests.memory", memory, Lang::En),
+            "a/requests.memory: limit 32Gi, used 16Gi, asked 64Gi"
+        );
+        let cpu = shortage("a/requests.cpu", "requests.cpu limit 10000, used 4500, asked 40000", Lang::De);
+        assert_eq!(cpu, "a/requests.cpu: Grenze 10, belegt 4500m, angefordert 40");
+        assert_eq!(shortage("calls", "too many", Lang::De), "calls: too many");
     }
 
     #[test]

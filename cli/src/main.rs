@@ -32,18 +32,31 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let lang = cli.globals.lang();
+    let (lang, dry_run) = (cli.globals.lang(), is_dry_run(&matches));
     let outcome = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::Local(error.to_string()))
         .and_then(|runtime| runtime.block_on(commands::run(cli)));
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            if dry_run {
+                output::note(lang.pick("geprüft; nichts wurde geändert", "checked; nothing was changed"));
+            }
+            ExitCode::SUCCESS
+        }
         Err(failure) => {
             failure.tell(lang);
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// Whether the command that was chosen has `--dry-run`, and it was said.
+fn is_dry_run(matches: &clap::ArgMatches) -> bool {
+    match matches.subcommand() {
+        Some((_, inner)) => is_dry_run(inner),
+        None => matches!(matches.try_get_one::<bool>("dry_run"), Ok(Some(true))),
     }
 }
 

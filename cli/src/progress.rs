@@ -65,7 +65,7 @@ pub(crate) async fn operation(
         }
         if !watch.again().await {
             return Err(Failure::OutOfTime(format!(
-                "{}: {} {}; allmende operation wait {}",
+                "{}: {} ({}); allmende operation wait {}",
                 present.target,
                 session.lang.pick("noch nicht fertig, es läuft weiter", "not done yet, it goes on"),
                 present.message,

@@ -13,7 +13,7 @@ use crate::{
 pub(crate) enum Command {
     /// Adds a recipient of invoices
     #[command(after_help = "Examples:
-  allmende member bill-to create schule --recipient Schulamt --leitweg-id 05766044-31004-40 --street Markt-1 --postal-code 32657 --city Lemgo --email schulamt@lemgo.example")]
+  allmende member bill-to create schule --recipient Schulamt --leitweg-id 05766044-31004-90 --street Markt-1 --postal-code 32657 --city Lemgo --email schulamt@lemgo.example")]
     Create {
         /// Its id
         id: String,

@@ -38,7 +38,7 @@ pub(crate) enum Command {
     },
     /// Onboards a member, or several from a file
     #[command(after_help = "Examples:
-  allmende member create --register-key 05766044 --shares 10 --shares-from 2026-01-01 --leitweg-id 05766044-31004-40
+  allmende member create --register-key 05766044 --shares 10 --shares-from 2026-01-01 --leitweg-id 05766044-31004-90
   allmende member create -f members.yaml
 The first form needs the bill-to as well (--recipient, --street, --postal-code, --city, --email).
 A file holds CreateMemberRequest objects in proto JSON form; a list onboards one after the other.")]

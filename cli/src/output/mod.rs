@@ -89,9 +89,14 @@ impl Printer {
 
     /// A line for people, beside the result.
     pub(crate) fn note(&self, text: &str) {
-        // A closed standard error must not end the work.
-        let _ = writeln!(std::io::stderr(), "{text}");
+        note(text);
     }
+}
+
+/// A line for people, on standard error.
+pub(crate) fn note(text: &str) {
+    // A closed standard error must not end the work.
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn canonical(message: &DynamicMessage) -> Result<Value, Failure> {
