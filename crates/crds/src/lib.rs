@@ -3,6 +3,8 @@
 //! Written by the operator alone; members read them. Here are their types with the rules that the API server checks (CEL), the closed sets
 //! of condition types and reasons, and the names that charts and admission policies share with the operator.
 
+#![allow(unreachable_pub, reason = "kube's derive repeats every type in a private module")]
+
 pub mod conditions;
 pub mod instance;
 pub mod names;
