@@ -16,9 +16,12 @@ use allmende_identity::{
     Acceptor, AcceptorLimits, Caller, ServerTls, ServerTlsPaths, install_crypto_provider,
 };
 use allmende_proto::v1::{
-    GetOperationRequest, ListOperationsRequest, ListOperationsResponse, Operation, OperationStep,
+    CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, GetOperationRequest, GetTenantRequest,
+    ListOperationsRequest, ListOperationsResponse, ListTenantsRequest, ListTenantsResponse, Operation,
+    OperationStep, Tenant, UpdateTenantRequest, UpdateTenantResponse,
     operation_service_server::{OperationService, OperationServiceServer},
     operation_step::State,
+    tenant_service_server::{TenantService, TenantServiceServer},
 };
 use allmende_testkit::ca::TestCa;
 use tokio::net::TcpListener;
@@ -94,6 +97,46 @@ impl OperationService for Operations {
     }
 }
 
+/// Deletes: a real delete starts `op1`, a dry run shows an operation that nobody will ever find.
+struct Tenants;
+
+#[tonic::async_trait]
+impl TenantService for Tenants {
+    async fn delete_tenant(
+        &self,
+        request: Request<DeleteTenantRequest>,
+    ) -> Result<Response<Operation>, Status> {
+        let request = request.into_inner();
+        let name = if request.validate_only { "members/m-05766044/operations/never" } else { NAME };
+        Ok(Response::new(Operation { name: name.into(), target: request.name, ..Default::default() }))
+    }
+
+    async fn create_tenant(
+        &self,
+        _: Request<CreateTenantRequest>,
+    ) -> Result<Response<CreateTenantResponse>, Status> {
+        Err(refusal(Code::Unavailable, "UNAVAILABLE"))
+    }
+
+    async fn get_tenant(&self, _: Request<GetTenantRequest>) -> Result<Response<Tenant>, Status> {
+        Err(refusal(Code::NotFound, "NOT_FOUND"))
+    }
+
+    async fn list_tenants(
+        &self,
+        _: Request<ListTenantsRequest>,
+    ) -> Result<Response<ListTenantsResponse>, Status> {
+        Err(refusal(Code::PermissionDenied, "PERMISSION_DENIED"))
+    }
+
+    async fn update_tenant(
+        &self,
+        _: Request<UpdateTenantRequest>,
+    ) -> Result<Response<UpdateTenantResponse>, Status> {
+        Err(refusal(Code::Aborted, "STALE_ETAG"))
+    }
+}
+
 struct Scene {
     ca: TestCa,
     endpoint: String,
@@ -110,7 +153,12 @@ impl Scene {
         let endpoint = format!("https://127.0.0.1:{}", listener.local_addr().unwrap().port());
         let acceptor = Acceptor::spawn(listener, ServerTls::load(paths).unwrap(), AcceptorLimits::default());
         let service = OperationServiceServer::from_arc(Arc::new(Operations::default()));
-        tokio::spawn(Server::builder().add_service(service).serve_with_incoming(acceptor));
+        tokio::spawn(
+            Server::builder()
+                .add_service(service)
+                .add_service(TenantServiceServer::new(Tenants))
+                .serve_with_incoming(acceptor),
+        );
         ca.client("member", &["allmende://member/m-05766044"]);
         let scene = Self { ca, endpoint, folder: tempfile::tempdir().unwrap() };
         let (cert, key) = (scene.file("member.crt"), scene.file("member.key"));
@@ -189,7 +237,9 @@ async fn refusals_have_their_exit_code_reason_and_next_step() {
         scene.run(&["operation", "get", "op1", "--context", "nobody", "--member", "m-05766044"]).await;
     assert_eq!(nobody.status.code(), Some(6), "{}", errors(&nobody));
     assert!(errors(&nobody).contains("allmende doctor"), "{}", errors(&nobody));
-    let unimplemented = scene.run(&["tenant", "list"]).await;
+    let denied = scene.run(&["tenant", "list"]).await;
+    assert_eq!(denied.status.code(), Some(6), "{}", errors(&denied));
+    let unimplemented = scene.run(&["invoice", "list"]).await;
     assert_eq!(unimplemented.status.code(), Some(1), "{}", errors(&unimplemented));
 }
 
@@ -229,9 +279,20 @@ async fn a_failed_change_tells_the_id_to_repeat_it_with_and_deleting_asks_first(
     assert_eq!(unasked.status.code(), Some(2), "{}", errors(&unasked));
     assert!(errors(&unasked).contains("--yes"), "{}", errors(&unasked));
     let id = "2f0c8f0e-6f0b-4f0e-9a52-7a4a6f5b1c11";
-    let refused = scene.run(&["tenant", "delete", "prod", "--yes", "--request-id", id]).await;
-    assert_eq!(refused.status.code(), Some(1), "{}", errors(&refused));
+    let create = ["tenant", "create", "prod", "--cluster", "a", "--cpu", "1", "--request-id", id];
+    let refused = scene.run(&create).await;
+    assert_eq!(refused.status.code(), Some(8), "{}", errors(&refused));
     assert!(errors(&refused).contains(id), "{}", errors(&refused));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_has_nothing_to_wait_for() {
+    let scene = Scene::new().await;
+    let checked = scene.run(&["tenant", "delete", "prod", "--dry-run", "--wait", "-o", "json"]).await;
+    assert_eq!(checked.status.code(), Some(0), "{}", errors(&checked));
+    assert!(errors(&checked).contains("nothing was changed"), "{}", errors(&checked));
+    let deleted = scene.run(&["tenant", "delete", "prod", "--yes", "--wait", "-o", "json"]).await;
+    assert_eq!(json(&deleted)["done"], true, "{}", errors(&deleted));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,10 @@ use allmende_proto::v1::{
 };
 use clap::{Args, Subcommand};
 
-use super::{credentials, tenant::finished};
+use super::{
+    credentials,
+    tenant::{finished, reached},
+};
 use crate::{
     arguments::{ChangeArgs, ConfirmArgs, WaitArgs},
     confirm,
@@ -152,7 +155,7 @@ async fn create(args: CreateArgs, session: &Session) -> Result<(), Failure> {
     };
     let mut answer: CreateInstanceResponse =
         change(session.instances().create_instance(session.call(request)), &request_id).await?;
-    answer.operation = finished(session, answer.operation, args.wait).await?;
+    answer.operation = finished(session, answer.operation, &args.change, &args.wait).await?;
     session.printer.one(&answer)
 }
 
@@ -169,8 +172,7 @@ async fn delete(args: DeleteArgs, session: &Session) -> Result<(), Failure> {
         ..DeleteInstanceRequest::default()
     };
     let operation = change(session.instances().delete_instance(session.call(request)), &request_id).await?;
-    let present = if operation.name.is_empty() { None } else { Some(operation.clone()) };
-    session.printer.one(&finished(session, present, args.wait).await?.unwrap_or(operation))
+    session.printer.one(&reached(session, operation, &args.change, &args.wait).await?)
 }
 
 async fn retry(args: RetryArgs, session: &Session) -> Result<(), Failure> {
@@ -181,6 +183,5 @@ async fn retry(args: RetryArgs, session: &Session) -> Result<(), Failure> {
         validate_only: args.change.dry_run,
     };
     let operation = change(session.instances().retry_instance(session.call(request)), &request_id).await?;
-    let present = if operation.name.is_empty() { None } else { Some(operation.clone()) };
-    session.printer.one(&finished(session, present, args.wait).await?.unwrap_or(operation))
+    session.printer.one(&reached(session, operation, &args.change, &args.wait).await?)
 }

@@ -2,7 +2,7 @@
 
 use allmende_proto::v1::{
     CreateTenantRequest, CreateTenantResponse, DeleteTenantRequest, GetTenantRequest, ListTenantsRequest,
-    Tenant, UpdateTenantRequest, UpdateTenantResponse,
+    Operation, Tenant, UpdateTenantRequest, UpdateTenantResponse,
 };
 use clap::{Args, Subcommand};
 use prost_types::FieldMask;
@@ -126,7 +126,7 @@ async fn create(args: CreateArgs, session: &Session) -> Result<(), Failure> {
     };
     let mut answer: CreateTenantResponse =
         change(session.tenants().create_tenant(session.call(request)), &request_id).await?;
-    answer.operation = finished(session, answer.operation, args.wait).await?;
+    answer.operation = finished(session, answer.operation, &args.change, &args.wait).await?;
     session.printer.one(&answer)
 }
 
@@ -145,7 +145,7 @@ async fn resize(args: ResizeArgs, session: &Session) -> Result<(), Failure> {
     };
     let mut answer: UpdateTenantResponse =
         change(session.tenants().update_tenant(session.call(request)), &request_id).await?;
-    answer.operation = finished(session, answer.operation, args.wait).await?;
+    answer.operation = finished(session, answer.operation, &args.change, &args.wait).await?;
     session.printer.one(&answer)
 }
 
@@ -162,19 +162,31 @@ async fn delete(args: DeleteArgs, session: &Session) -> Result<(), Failure> {
         ..DeleteTenantRequest::default()
     };
     let operation = change(session.tenants().delete_tenant(session.call(request)), &request_id).await?;
-    // A dry run names no operation: there is nothing to wait for.
-    let present = if operation.name.is_empty() { None } else { Some(operation.clone()) };
-    session.printer.one(&finished(session, present, args.wait).await?.unwrap_or(operation))
+    session.printer.one(&reached(session, operation, &args.change, &args.wait).await?)
 }
 
 /// The operation at its end, when that was asked for.
 pub(super) async fn finished(
     session: &Session,
-    operation: Option<allmende_proto::v1::Operation>,
-    args: WaitArgs,
-) -> Result<Option<allmende_proto::v1::Operation>, Failure> {
+    operation: Option<Operation>,
+    change: &ChangeArgs,
+    wait: &WaitArgs,
+) -> Result<Option<Operation>, Failure> {
     match operation {
-        Some(operation) if args.wait => progress::operation(session, operation, args.timeout).await.map(Some),
-        other => Ok(other),
+        Some(operation) => reached(session, operation, change, wait).await.map(Some),
+        None => Ok(None),
     }
+}
+
+/// As [`finished`]. A dry run shows an operation that will never be: there is nothing to wait for.
+pub(super) async fn reached(
+    session: &Session,
+    operation: Operation,
+    change: &ChangeArgs,
+    wait: &WaitArgs,
+) -> Result<Operation, Failure> {
+    if wait.wait && !change.dry_run {
+        return progress::operation(session, operation, wait.timeout).await;
+    }
+    Ok(operation)
 }
