@@ -1,0 +1,163 @@
+//! Writes to the cluster: create first, apply only to repair, nothing when nothing differs. Every write is counted, and none happens
+//! without the lease.
+
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::watch;
+
+use crate::{
+    coverage::covers,
+    error::Error,
+    metrics::{Metrics, Write},
+};
+
+/// What became of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was not there.
+    Created,
+    /// It was as it should be.
+    Unchanged,
+    /// It differed.
+    Repaired,
+}
+
+/// Writes objects.
+#[derive(Debug, Clone)]
+pub struct Applier {
+    metrics: Metrics,
+    leader: watch::Receiver<bool>,
+}
+
+impl Applier {
+    /// Writes only while `leader` says so.
+    #[must_use]
+    pub fn new(metrics: Metrics, leader: watch::Receiver<bool>) -> Self {
+        Self { metrics, leader }
+    }
+
+    /// Makes one object as it should be. `found` is what was read before; an object that appears meanwhile is a conflict and is looked at in
+    /// the next reconcile, never taken over unseen. `converged` says that all was done for the present spec before: then a difference is
+    /// drift, and counted as such.
+    ///
+    /// # Errors
+    /// When the API server refuses or does not answer, or the lease is lost.
+    pub async fn ensure<K>(
+        &self,
+        api: &Api<K>,
+        desired: &K,
+        found: Option<&K>,
+        converged: bool,
+    ) -> Result<Outcome, Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+    {
+        let (kind, name) = (K::kind(&()), desired.name_any());
+        let Some(found) = found else {
+            self.check_leads()?;
+            api.create(&PostParams::default(), desired)
+                .await
+                .map_err(Error::cluster(format!("create {kind} {name}")))?;
+            self.wrote(&kind, Write::Create, converged);
+            return Ok(Outcome::Created);
+        };
+        let (found, wanted) = (as_value(found)?, as_value(desired)?);
+        if covers(&found, &wanted) {
+            return Ok(Outcome::Unchanged);
+        }
+        self.check_leads()?;
+        let parameters = PatchParams::apply(allmende_crds::names::OPERATOR).force();
+        api.patch(&name, &parameters, &Patch::Apply(desired))
+            .await
+            .map_err(Error::cluster(format!("repair {kind} {name}")))?;
+        self.wrote(&kind, Write::Apply, converged);
+        Ok(Outcome::Repaired)
+    }
+
+    /// Writes the status of one of our own objects, as a merge of its `status` alone.
+    ///
+    /// # Errors
+    /// As [`Applier::ensure`].
+    pub async fn write_status<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        status: &serde_json::Value,
+    ) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned,
+    {
+        self.check_leads()?;
+        let patch = Patch::Merge(serde_json::json!({ "status": status }));
+        let kind = K::kind(&());
+        api.patch_status(name, &PatchParams::default(), &patch)
+            .await
+            .map_err(Error::cluster(format!("write the status of {kind} {name}")))?;
+        self.metrics.wrote(&kind, Write::Status);
+        Ok(())
+    }
+
+    /// Deletes an object, if it is there and is still the one with this uid.
+    ///
+    /// # Errors
+    /// As [`Applier::ensure`].
+    pub async fn delete<K>(&self, api: &Api<K>, found: &K) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
+    {
+        self.check_leads()?;
+        let (kind, name) = (K::kind(&()), found.name_any());
+        let preconditions = kube::api::Preconditions { uid: found.uid(), resource_version: None };
+        let parameters = DeleteParams::background().preconditions(preconditions);
+        match api.delete(&name, &parameters).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(Error::cluster(format!("delete {kind} {name}"))(error)),
+            Ok(_) => {
+                self.metrics.wrote(&kind, Write::Delete);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the list of finalizers, if the object is still as it was read.
+    ///
+    /// # Errors
+    /// As [`Applier::ensure`].
+    pub async fn set_finalizers<K>(&self, api: &Api<K>, found: &K, finalizers: &[String]) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
+    {
+        self.check_leads()?;
+        let (kind, name) = (K::kind(&()), found.name_any());
+        let patch = Patch::Merge(serde_json::json!({
+            "metadata": { "resourceVersion": found.resource_version(), "finalizers": finalizers }
+        }));
+        match api.patch(&name, &PatchParams::default(), &patch).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(Error::cluster(format!("write the finalizers of {kind} {name}"))(error)),
+            Ok(_) => {
+                self.metrics.wrote(&kind, Write::Apply);
+                Ok(())
+            }
+        }
+    }
+
+    fn check_leads(&self) -> Result<(), Error> {
+        if *self.leader.borrow() { Ok(()) } else { Err(Error::NotLeader) }
+    }
+
+    fn wrote(&self, kind: &str, how: Write, drift: bool) {
+        self.metrics.wrote(kind, how);
+        if drift {
+            self.metrics.repaired(kind);
+            tracing::warn!(kind, "drift repaired");
+        }
+    }
+}
+
+fn as_value<K: Serialize>(object: &K) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(object).map_err(|error| Error::InvalidObject(error.to_string()))
+}

@@ -1,0 +1,226 @@
+//! Metrics of the operator. Labels come from closed sets; no names of objects, no messages.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::error::Category;
+
+/// Which reconciler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Controller {
+    /// Of `Tenant`.
+    Tenant,
+    /// Of `ServiceInstance`.
+    Instance,
+}
+
+/// How something was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Write {
+    /// A new object.
+    Create,
+    /// Server-side apply.
+    Apply,
+    /// The status of one of our own objects.
+    Status,
+    /// A deletion.
+    Delete,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ControllerLabels {
+    controller: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    controller: &'static str,
+    category: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabels {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WriteLabels {
+    kind: &'static str,
+    how: &'static str,
+}
+
+/// All metrics; clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    reconcile_seconds: Family<ControllerLabels, Histogram, fn() -> Histogram>,
+    reconcile_failures: Family<FailureLabels, Counter>,
+    drift_repaired: Family<KindLabels, Counter>,
+    writes: Family<WriteLabels, Counter>,
+    /// 1 while this process holds the lease.
+    pub leader: Gauge,
+    /// Seconds since the API was last heard.
+    pub sync_lag_seconds: Gauge,
+    /// Objects that the newest complete snapshot lacks.
+    pub orphans: Gauge,
+    /// Lifecycle facts that the API has not acknowledged.
+    pub facts_pending: Gauge,
+    last_list: Arc<AtomicI64>,
+}
+
+fn reconcile_buckets() -> Histogram {
+    Histogram::new(exponential_buckets(0.005, 2.0, 15))
+}
+
+impl Metrics {
+    /// Registers everything in `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            reconcile_seconds: Family::new_with_constructor(reconcile_buckets),
+            reconcile_failures: Family::default(),
+            drift_repaired: Family::default(),
+            writes: Family::default(),
+            leader: Gauge::default(),
+            sync_lag_seconds: Gauge::default(),
+            orphans: Gauge::default(),
+            facts_pending: Gauge::default(),
+            last_list: Arc::new(AtomicI64::new(i64::MIN)),
+        };
+        registry.register(
+            "allmende_operator_reconcile_seconds",
+            "Duration of reconciles",
+            metrics.reconcile_seconds.clone(),
+        );
+        registry.register(
+            "allmende_operator_reconcile_failures",
+            "Failed reconciles by class of the error",
+            metrics.reconcile_failures.clone(),
+        );
+        registry.register(
+            "allmende_operator_drift_repaired",
+            "Objects of others' changes put right",
+            metrics.drift_repaired.clone(),
+        );
+        registry.register(
+            "allmende_operator_writes",
+            "Accepted writes to the cluster",
+            metrics.writes.clone(),
+        );
+        registry.register("allmende_operator_leader", "1 while this process leads", metrics.leader.clone());
+        registry.register(
+            "allmende_operator_sync_lag_seconds",
+            "Seconds since the API was last heard",
+            metrics.sync_lag_seconds.clone(),
+        );
+        registry.register(
+            "allmende_operator_orphans",
+            "Objects that the newest snapshot lacks",
+            metrics.orphans.clone(),
+        );
+        registry.register(
+            "allmende_operator_facts_pending",
+            "Lifecycle facts not acknowledged",
+            metrics.facts_pending.clone(),
+        );
+        metrics
+    }
+
+    /// A reconcile took its time.
+    pub fn reconciled(&self, controller: Controller, took: Duration) {
+        let labels = ControllerLabels { controller: controller_label(controller) };
+        self.reconcile_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A reconcile failed.
+    pub fn failed(&self, controller: Controller, category: Category) {
+        let labels =
+            FailureLabels { controller: controller_label(controller), category: category_label(category) };
+        self.reconcile_failures.get_or_create(&labels).inc();
+    }
+
+    /// Something that others changed or deleted was put right.
+    pub fn repaired(&self, kind: &str) {
+        self.drift_repaired.get_or_create(&KindLabels { kind: kind_label(kind) }).inc();
+    }
+
+    /// How often something of this kind was put right.
+    #[must_use]
+    pub fn repairs(&self, kind: &str) -> u64 {
+        self.drift_repaired.get_or_create(&KindLabels { kind: kind_label(kind) }).get()
+    }
+
+    /// A write was accepted.
+    pub fn wrote(&self, kind: &str, how: Write) {
+        let how = match how {
+            Write::Create => "create",
+            Write::Apply => "apply",
+            Write::Status => "status",
+            Write::Delete => "delete",
+        };
+        self.writes.get_or_create(&WriteLabels { kind: kind_label(kind), how }).inc();
+    }
+
+    /// The API server answered a list.
+    pub fn listed(&self, now: Timestamp) {
+        self.last_list.store(now.as_second(), Ordering::Relaxed);
+    }
+
+    /// Time since the API server last answered a list; `None` before the first.
+    #[must_use]
+    pub fn list_age(&self, now: Timestamp) -> Option<SignedDuration> {
+        let last = Timestamp::from_second(self.last_list.load(Ordering::Relaxed)).ok()?;
+        Some(now.duration_since(last))
+    }
+}
+
+fn controller_label(controller: Controller) -> &'static str {
+    match controller {
+        Controller::Tenant => "tenant",
+        Controller::Instance => "instance",
+    }
+}
+
+fn category_label(category: Category) -> &'static str {
+    match category {
+        Category::Invalid => "invalid",
+        Category::Taken => "taken",
+        Category::Conflict => "conflict",
+        Category::Refused => "refused",
+        Category::Transient => "transient",
+        Category::TimedOut => "timed-out",
+    }
+}
+
+/// Keeps the set of label values closed.
+fn kind_label(kind: &str) -> &'static str {
+    const KINDS: [&str; 11] = [
+        "Namespace",
+        "ResourceQuota",
+        "LimitRange",
+        "NetworkPolicy",
+        "RoleBinding",
+        "ServiceAccount",
+        "Secret",
+        "ConfigMap",
+        "PersistentVolumeClaim",
+        "Tenant",
+        "ServiceInstance",
+    ];
+    KINDS.into_iter().find(|known| *known == kind).unwrap_or("other")
+}

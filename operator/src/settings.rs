@@ -1,0 +1,105 @@
+//! Settings of the program: flags, each also as `ALLMENDE_OPERATOR_…`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Parser;
+
+/// The operator of one cluster.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "allmende-operator", version, about)]
+pub struct Settings {
+    /// Id of the cluster, as registered with the API.
+    #[arg(long, env = "ALLMENDE_OPERATOR_CLUSTER")]
+    pub cluster: String,
+    /// The API, `https://host:port`.
+    #[arg(long, env = "ALLMENDE_OPERATOR_API")]
+    pub api: String,
+    /// Authority of the API's certificate, PEM file.
+    #[arg(long, env = "ALLMENDE_OPERATOR_API_CA")]
+    pub api_ca: PathBuf,
+    /// The cluster's certificate, PEM file.
+    #[arg(long, env = "ALLMENDE_OPERATOR_TLS_CERT")]
+    pub tls_cert: PathBuf,
+    /// Its key, PEM file.
+    #[arg(long, env = "ALLMENDE_OPERATOR_TLS_KEY")]
+    pub tls_key: PathBuf,
+    /// The operator's own namespace: its lease and its few own records.
+    #[arg(long, env = "ALLMENDE_OPERATOR_NAMESPACE", default_value = "allmende-system")]
+    pub namespace: String,
+    /// Directory in memory for what Helm reads: values, credentials.
+    #[arg(long, env = "ALLMENDE_OPERATOR_WORK_DIR", default_value = "/run/allmende")]
+    pub work_dir: PathBuf,
+    /// Helm's program.
+    #[arg(long, env = "ALLMENDE_OPERATOR_HELM", default_value = "helm")]
+    pub helm: PathBuf,
+    /// Registries (`host:port`) that may be spoken to without TLS.
+    #[arg(long, env = "ALLMENDE_OPERATOR_PLAIN_HTTP_REGISTRIES", value_delimiter = ',')]
+    pub plain_http_registries: Vec<String>,
+    /// Where `/metrics`, `/livez` and `/readyz` are served.
+    #[arg(long, env = "ALLMENDE_OPERATOR_METRICS_LISTEN", default_value = "0.0.0.0:9090")]
+    pub metrics_listen: SocketAddr,
+    /// This process among its replicas; in a pod the pod's name.
+    #[arg(long, env = "ALLMENDE_OPERATOR_IDENTITY", default_value = "allmende-operator")]
+    pub identity: String,
+    /// `json` or `text`.
+    #[arg(long, env = "ALLMENDE_OPERATOR_LOG_FORMAT", default_value = "json")]
+    pub log_format: String,
+    /// Filter of the log, for example `info,kube=warn`.
+    #[arg(long, env = "ALLMENDE_OPERATOR_LOG", default_value = "info,kube=warn")]
+    pub log: String,
+    /// Everything else that reconciling needs.
+    #[command(flatten)]
+    pub policy: Policy,
+}
+
+/// What reconciling needs to know, the same for all objects.
+#[derive(Debug, Clone, Parser)]
+pub struct Policy {
+    /// `limits.cpu` and `limits.memory` of a quota, as a multiple of what is requested.
+    #[arg(long, env = "ALLMENDE_OPERATOR_LIMIT_FACTOR", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=16))]
+    pub limit_factor: i64,
+    /// Longest time of one reconcile of a tenant, seconds.
+    #[arg(long, env = "ALLMENDE_OPERATOR_RECONCILE_SECONDS", default_value_t = 60)]
+    pub reconcile_seconds: u64,
+    /// How long a reconcile waits for a new quota to be enforced before it comes back later, milliseconds.
+    #[arg(long, env = "ALLMENDE_OPERATOR_QUOTA_WAIT_MILLIS", default_value_t = 3000)]
+    pub quota_wait_millis: u64,
+    /// Every object is looked at again after this time even when no event came, seconds.
+    #[arg(long, env = "ALLMENDE_OPERATOR_RESYNC_SECONDS", default_value_t = 600)]
+    pub resync_seconds: u64,
+    /// How many objects of one kind are reconciled at a time.
+    #[arg(long, env = "ALLMENDE_OPERATOR_CONCURRENCY", default_value_t = 8)]
+    pub concurrency: u16,
+}
+
+impl Policy {
+    /// Longest time of one reconcile.
+    #[must_use]
+    pub fn reconcile_limit(&self) -> Duration {
+        Duration::from_secs(self.reconcile_seconds)
+    }
+
+    /// How long one waits for a quota within a reconcile.
+    #[must_use]
+    pub fn quota_wait(&self) -> Duration {
+        Duration::from_millis(self.quota_wait_millis)
+    }
+
+    /// When an object is looked at again without an event.
+    #[must_use]
+    pub fn resync(&self) -> Duration {
+        Duration::from_secs(self.resync_seconds)
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            limit_factor: 2,
+            reconcile_seconds: 60,
+            quota_wait_millis: 3000,
+            resync_seconds: 600,
+            concurrency: 8,
+        }
+    }
+}
