@@ -1,0 +1,3 @@
+module allmende/deploy/local/images/pause
+
+go 1.26.0
