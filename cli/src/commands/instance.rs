@@ -37,7 +37,7 @@ pub(crate) enum Command {
     /// Orders a service
     #[command(after_help = "Examples:
   allmende instance create prod/db --offering postgresql --plan small --dry-run
-  allmende instance create prod/db --offering postgresql --plan small --parameters '{\"maxConnections\":50}' --wait")]
+  allmende instance create prod/db --offering postgresql --plan small --parameters '{\"max_connections\":50}' --wait")]
     Create(Box<CreateArgs>),
     /// Deletes a service and its data; billing ends now
     #[command(
