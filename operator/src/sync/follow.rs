@@ -125,7 +125,7 @@ impl Follower {
                     self.mirror_pending(&mut state).await?;
                     continue;
                 }
-                _ = leader.wait_for(|leads| !*leads) => return Err(Ended::NotLeader),
+                _ = async { leader.wait_for(|leads| !*leads).await.map(|_| ()) } => return Err(Ended::NotLeader),
             };
             fence::store(&state.known, &message.store_id, message.epoch)?;
             let next = Known { store_id: message.store_id, epoch: message.epoch };

@@ -10,6 +10,70 @@ pub mod mirror;
 pub mod report;
 pub mod snapshot;
 
-/// The running loops of the sync; ends them when dropped.
-#[derive(Debug)]
-pub struct SyncTasks(pub tokio::task::JoinSet<()>);
+use std::sync::Arc;
+
+use kube::Client;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tonic::transport::Channel;
+
+use crate::clock::Clock;
+
+/// Reports that wait for the API.
+const REPORTS: usize = 1024;
+
+/// What the sync works with.
+#[derive(Clone)]
+pub struct Parts {
+    /// Kubernetes.
+    pub client: Client,
+    /// The API.
+    pub channel: Channel,
+    /// Id of this cluster in the API.
+    pub cluster: String,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// Whether this process leads: only then is anything written or told.
+    pub leader: watch::Receiver<bool>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Starts following, reporting and telling facts. Dropping the set ends them.
+pub fn start(parts: Parts) -> JoinSet<()> {
+    let (reports, waiting) = mpsc::channel(REPORTS);
+    let (followed, following) = watch::channel(None);
+    let mut tasks = JoinSet::new();
+    let follower = follow::Follower {
+        client: parts.client.clone(),
+        namespace: parts.namespace,
+        cluster: parts.cluster.clone(),
+        channel: parts.channel.clone(),
+        leader: parts.leader.clone(),
+        reports: reports.clone(),
+        followed,
+    };
+    tasks.spawn(follower.run());
+    tasks.spawn(report::watch_objects(parts.client.clone(), reports));
+    let reporter = report::Reporter {
+        cluster: parts.cluster.clone(),
+        channel: parts.channel.clone(),
+        reports: waiting,
+        followed: following.clone(),
+        leader: parts.leader.clone(),
+    };
+    tasks.spawn(reporter.run());
+    let clock = parts.clock;
+    let teller = facts::FactTeller {
+        client: parts.client,
+        cluster: parts.cluster,
+        channel: parts.channel,
+        followed: following,
+        leader: parts.leader,
+        now: Arc::new(move || clock.now()),
+    };
+    tasks.spawn(teller.run());
+    tasks
+}

@@ -166,6 +166,8 @@ pub struct Reporter {
     pub reports: mpsc::Receiver<Report>,
     /// Which store and epoch is followed.
     pub followed: watch::Receiver<Option<Known>>,
+    /// Whether this process leads: another one tells otherwise.
+    pub leader: watch::Receiver<bool>,
 }
 
 impl Reporter {
@@ -190,7 +192,8 @@ impl Reporter {
             while let Ok(Report(observation)) = self.reports.try_recv() {
                 note(&mut unsent, &sent, observation);
             }
-            let Some(known) = self.followed.borrow().clone() else {
+            let known = self.followed.borrow().clone();
+            let Some(known) = known.filter(|_| *self.leader.borrow()) else {
                 tokio::time::sleep(RETRY).await;
                 continue;
             };
