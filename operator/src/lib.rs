@@ -19,3 +19,4 @@ pub mod metrics;
 pub mod quantity;
 pub mod settings;
 pub mod sync;
+pub mod tenant;
