@@ -1,0 +1,180 @@
+//! The real Helm against a real API server, as the release account: a first run, a later one, one that was killed, the end.
+
+use std::{path::Path, path::PathBuf, time::Duration};
+
+use allmende_crds::names;
+use allmende_operator::helm::{
+    ReleaseBackend, RevisionState, Target, Wanted, account::Server, cli::HelmCli, recovery,
+};
+use allmende_testkit::{etcd::tool, kubernetes::TestKubernetes};
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Namespace, Secret, ServiceAccount},
+    rbac::v1::{Role, RoleBinding},
+};
+use kube::{Api, Client, api::ListParams, api::PostParams};
+use serde_json::json;
+use tokio::sync::watch;
+
+const NAMESPACE: &str = "m-05766044-prod-svc";
+
+struct World {
+    _kubernetes: TestKubernetes,
+    client: Client,
+    helm: HelmCli,
+    chart: tempfile::TempDir,
+    _work: tempfile::TempDir,
+    leader: watch::Sender<bool>,
+}
+
+fn object<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+impl World {
+    async fn new() -> Self {
+        allmende_identity::install_crypto_provider();
+        let kubernetes = TestKubernetes::start_without_controllers().await;
+        let config = kubernetes.admin().await;
+        let client = Client::try_from(config.clone()).unwrap();
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespace = object(json!({ "metadata": { "name": NAMESPACE } }));
+        namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
+        let account = object(json!({ "metadata": { "name": names::RELEASE_ACCOUNT } }));
+        accounts.create(&PostParams::default(), &account).await.unwrap();
+        let roles: Api<Role> = Api::namespaced(client.clone(), NAMESPACE);
+        let everything = json!([{ "apiGroups": ["*"], "resources": ["*"], "verbs": ["*"] }]);
+        let role = object(json!({ "metadata": { "name": "release" }, "rules": everything }));
+        roles.create(&PostParams::default(), &role).await.unwrap();
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), NAMESPACE);
+        let binding = object(json!({
+            "metadata": { "name": "release" },
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "release" },
+            "subjects": [{ "kind": "ServiceAccount", "name": names::RELEASE_ACCOUNT, "namespace": NAMESPACE }],
+        }));
+        bindings.create(&PostParams::default(), &binding).await.unwrap();
+        let (work, chart) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        write_chart(chart.path());
+        let (leader, leads) = watch::channel(true);
+        let helm = HelmCli {
+            program: tool("helm"),
+            client: client.clone(),
+            server: Server::of(&config),
+            work: work.path().to_owned(),
+            plain_http_registries: Vec::new(),
+            leader: leads,
+        };
+        Self { _kubernetes: kubernetes, client, helm, chart, _work: work, leader }
+    }
+
+    fn target(&self) -> Target {
+        Target { namespace: NAMESPACE.into(), release: "db".into() }
+    }
+
+    fn wanted(&self, values: serde_json::Value) -> Wanted {
+        let chart = self.chart.path().to_string_lossy().into_owned();
+        Wanted { chart, values: values.to_string(), timeout: Duration::from_secs(30) }
+    }
+
+    async fn greeting(&self) -> Option<String> {
+        let maps: Api<ConfigMap> = Api::namespaced(self.client.clone(), NAMESPACE);
+        maps.get_opt("db-greeting").await.unwrap()?.data?.get("text").cloned()
+    }
+
+    /// As if the process had been killed in the middle of a run: Helm's record says "pending" and stays.
+    async fn leave_pending(&self, state: &str) {
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let all = secrets.list(&ListParams::default().labels("owner=helm")).await.unwrap().items;
+        let newest = all.into_iter().max_by_key(|secret| secret.metadata.name.clone()).unwrap();
+        let text = String::from_utf8(newest.data.unwrap()["release"].0.clone()).unwrap();
+        let mut record = unpack(&text);
+        record["info"]["status"] = json!(state);
+        let mut labels = newest.metadata.labels.unwrap();
+        labels.insert("status".into(), state.into());
+        let patch = json!({ "metadata": { "labels": labels }, "stringData": { "release": pack(&record) } });
+        let name = newest.metadata.name.unwrap();
+        secrets.patch(&name, &Default::default(), &kube::api::Patch::Merge(patch)).await.unwrap();
+    }
+}
+
+/// Helm keeps base64 of gzipped JSON; the machine's own gzip does the rest.
+fn unpack(text: &str) -> serde_json::Value {
+    serde_json::from_slice(&pipe("base64 -d | gunzip", text.as_bytes())).unwrap()
+}
+
+fn pack(record: &serde_json::Value) -> String {
+    String::from_utf8(pipe("gzip -n | base64 -w0", record.to_string().as_bytes())).unwrap()
+}
+
+fn pipe(script: &str, input: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let file: PathBuf = folder.path().join("in");
+    std::fs::File::create(&file).unwrap().write_all(input).unwrap();
+    let output = std::process::Command::new("bash")
+        .arg("-c")
+        .arg(script)
+        .stdin(std::fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{script}");
+    output.stdout
+}
+
+fn write_chart(folder: &Path) {
+    std::fs::create_dir(folder.join("templates")).unwrap();
+    std::fs::write(folder.join("Chart.yaml"), "apiVersion: v2\nname: greeting\nversion: 1.0.0\n").unwrap();
+    std::fs::write(folder.join("values.yaml"), "text: none\n").unwrap();
+    let schema = r#"{"type":"object","properties":{"text":{"type":"string"}}}"#;
+    std::fs::write(folder.join("values.schema.json"), schema).unwrap();
+    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ .Release.Name }}-greeting\ndata:\n  text: {{ .Values.text | quote }}\n";
+    std::fs::write(folder.join("templates/map.yaml"), map).unwrap();
+}
+
+#[tokio::test]
+async fn a_release_is_installed_upgraded_and_removed_as_the_release_account() {
+    let world = World::new().await;
+    let target = world.target();
+    assert!(world.helm.history(&target).await.unwrap().is_empty());
+    world.helm.install(&target, &world.wanted(json!({ "text": "one" }))).await.unwrap();
+    assert_eq!(world.greeting().await.unwrap(), "one");
+    world.helm.upgrade(&target, &world.wanted(json!({ "text": "two" }))).await.unwrap();
+    assert_eq!(world.greeting().await.unwrap(), "two");
+    let history = world.helm.history(&target).await.unwrap();
+    assert_eq!(history.iter().map(|r| r.state).collect::<Vec<_>>(), [RevisionState::Superseded, RevisionState::Deployed]);
+    let error = world.helm.upgrade(&target, &world.wanted(json!({ "text": 7 }))).await.unwrap_err();
+    assert!(error.words.contains("Schema"), "{error:?}");
+    assert_eq!(world.greeting().await.unwrap(), "two", "a refused run changes nothing");
+    world.helm.uninstall(&target).await.unwrap();
+    world.helm.uninstall(&target).await.unwrap();
+    assert_eq!(world.greeting().await, None);
+    let left = std::fs::read_dir(&world.helm.work).unwrap().count();
+    assert_eq!(left, 0, "no values and no tokens are left behind");
+}
+
+#[tokio::test]
+async fn a_run_that_was_killed_is_taken_up_again_and_ends_like_an_undisturbed_one() {
+    let world = World::new().await;
+    let target = world.target();
+    world.helm.install(&target, &world.wanted(json!({ "text": "one" }))).await.unwrap();
+    world.leave_pending("pending-install").await;
+    assert_eq!(recovery::next(&world.helm.history(&target).await.unwrap()), recovery::Next::UninstallFirst);
+    world.helm.uninstall(&target).await.unwrap();
+    world.helm.install(&target, &world.wanted(json!({ "text": "one" }))).await.unwrap();
+    world.helm.upgrade(&target, &world.wanted(json!({ "text": "two" }))).await.unwrap();
+    world.leave_pending("pending-upgrade").await;
+    let next = recovery::next(&world.helm.history(&target).await.unwrap());
+    let recovery::Next::Rollback(revision) = next else { panic!("{next:?}") };
+    world.helm.rollback(&target, revision).await.unwrap();
+    world.helm.upgrade(&target, &world.wanted(json!({ "text": "three" }))).await.unwrap();
+    assert_eq!(world.greeting().await.unwrap(), "three");
+}
+
+#[tokio::test]
+async fn a_lost_lease_ends_the_run() {
+    let world = World::new().await;
+    world.leader.send_replace(false);
+    let error = world.helm.install(&world.target(), &world.wanted(json!({ "text": "one" }))).await.unwrap_err();
+    assert!(error.detail.contains("lease"), "{error:?}");
+    assert_eq!(world.greeting().await, None);
+}
