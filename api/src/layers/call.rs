@@ -113,7 +113,7 @@ impl CallLayer {
         let code = code_of(response.headers());
         let elapsed = started.elapsed();
         self.metrics.finished(rpc, code, elapsed);
-        span.in_scope(|| tracing::info!(code = ?code, duration_ms = elapsed.as_millis() as u64, "call"));
+        span.in_scope(|| tracing::info!(code = ?code, duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX), "call"));
         Ok(response)
     }
 

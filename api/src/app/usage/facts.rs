@@ -80,7 +80,7 @@ impl Usages {
             if stale || fact.kind == FactKind::Gone || self.core.store.find(&key).await?.is_some() {
                 return Ok(Taken::Acknowledged);
             }
-            let (fact, period) = self.into_open_period(fact, subject.accepted, context).await?;
+            let (fact, period) = self.in_open_period(fact, subject.accepted, context).await?;
             let txn = subject.txn.and(period).expect_absent(&key).put(&key, &fact);
             if let Commit::Committed(_) = self.core.store.commit(txn).await? {
                 return Ok(Taken::Acknowledged);
@@ -90,7 +90,7 @@ impl Usages {
     }
 
     /// Bounds the time (not before accepted, not after received), and moves a late fact to the beginning of the next open period.
-    async fn into_open_period(
+    async fn in_open_period(
         &self,
         mut fact: LifecycleFact,
         accepted: Timestamp,

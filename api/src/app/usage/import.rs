@@ -106,8 +106,8 @@ impl Usages {
             }
             let mut period = Period::of_time(segment.start)?;
             loop {
-                if !periods.contains_key(&period) {
-                    periods.insert(period, self.core.store.find(&keys::period(period)).await?);
+                if let std::collections::btree_map::Entry::Vacant(unread) = periods.entry(period) {
+                    unread.insert(self.core.store.find(&keys::period(period)).await?);
                 }
                 if periods.get(&period).is_some_and(|p| p.as_ref().is_some_and(|state| state.value.closed)) {
                     fields.wrong(format!("{path}.interval"), format!("period {period} is closed"));
