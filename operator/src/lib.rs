@@ -20,3 +20,4 @@ pub mod quantity;
 pub mod settings;
 pub mod sync;
 pub mod tenant;
+pub mod wiring;

@@ -26,10 +26,15 @@ async fn main() -> anyhow::Result<()> {
     install_crypto_provider();
     let settings = Settings::parse();
     allmende_telemetry::init_logging(settings.log_format.parse()?, &settings.log)?;
-    let config = kube::Config::infer().await.context("no way to the cluster: neither in a pod nor a kubeconfig")?;
+    let config =
+        kube::Config::infer().await.context("no way to the cluster: neither in a pod nor a kubeconfig")?;
     let server = Server::of(&config);
     let client = context::client(config)?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), cluster = settings.cluster, "allmende-operator starts");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        cluster = settings.cluster,
+        "allmende-operator starts"
+    );
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = Metrics::register(&mut registry);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -55,7 +60,8 @@ async fn main() -> anyhow::Result<()> {
         ready: Arc::new(|| true),
     };
     let listener = tokio::net::TcpListener::bind(settings.metrics_listen).await.context("metrics-listen")?;
-    let serving = tokio::spawn(allmende_telemetry::serve(listener, probes, shutdown.clone().cancelled_owned()));
+    let serving =
+        tokio::spawn(allmende_telemetry::serve(listener, probes, shutdown.clone().cancelled_owned()));
     let helm = HelmCli {
         program: settings.helm.clone(),
         client: client.clone(),

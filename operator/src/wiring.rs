@@ -1,0 +1,231 @@
+//! Puts the program together: who leads, what runs only then, what is served, and in which order it ends.
+
+use std::{sync::Arc, time::Duration};
+
+use allmende_crds::Tenant;
+use allmende_identity::client::{ClientTls, channel};
+use allmende_telemetry::Probes;
+use anyhow::Context as _;
+use jiff::SignedDuration;
+use kube::{Api, Client, api::ListParams};
+use prometheus_client::registry::Registry;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    context::{self, Context},
+    helm::{account::Server, cli::HelmCli},
+    instance,
+    leader::{Candidate, Times},
+    metrics::Metrics,
+    settings::Settings,
+    sync::{
+        facts::FactTeller,
+        follow::Follower,
+        report::{Reporter, watch_objects},
+    },
+    tenant,
+};
+
+/// How often the API server is asked for a sign of life.
+const SIGN_OF_LIFE_EVERY: Duration = Duration::from_secs(15);
+/// Longest wait for it.
+const SIGN_OF_LIFE_LIMIT: Duration = Duration::from_secs(10);
+/// Three times what a silent watch takes to be opened again: then only a new process helps.
+const SILENCE_MAX: SignedDuration = SignedDuration::from_secs(360);
+/// Longest wait for reconciles under way when the program ends.
+const END_LIMIT: Duration = Duration::from_secs(20);
+/// Observations that may wait for the reporter.
+const REPORTS_WAITING: usize = 1024;
+
+/// Runs the operator until `shutdown`.
+///
+/// # Errors
+/// When something cannot be set up, or the lease was lost: then the process must end.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let config = kube::Config::infer().await.context("how to reach the Kubernetes API server")?;
+    let server = Server::of(&config);
+    let client = context::client(config).context("Kubernetes client")?;
+    let own = Some((settings.tls_cert.clone(), settings.tls_key.clone()));
+    let api = channel(&settings.api, ClientTls { ca: settings.api_ca.clone(), own })
+        .context("channel to the API")?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let (candidate, leader) = Candidate::new(
+        client.clone(),
+        &settings.namespace,
+        settings.identity.clone(),
+        Times::default(),
+        clock.clone(),
+    );
+    let context = Context::new(
+        client,
+        &settings.identity,
+        settings.policy.clone(),
+        metrics.clone(),
+        clock.clone(),
+        leader.clone(),
+    );
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        cluster = settings.cluster,
+        "allmende-operator starts"
+    );
+
+    let listener = TcpListener::bind(settings.metrics_listen).await.context("metrics-listen")?;
+    let probes = probes(registry, metrics.clone(), clock.clone());
+    let mut background = JoinSet::new();
+    let ends = shutdown.clone();
+    background.spawn(async move {
+        if let Err(error) = allmende_telemetry::serve(listener, probes, ends.cancelled_owned()).await {
+            tracing::error!(%error, "probes are not served");
+        }
+    });
+    background.spawn(signs_of_life(context.client(), metrics.clone(), clock));
+    background.spawn(show_leader(metrics, leader.clone()));
+    sync(&mut background, &settings, &context, &api);
+
+    let held = CancellationToken::new();
+    let mut election = tokio::spawn(candidate.run(held.clone()));
+    let mut work = reconcilers(&settings, &context, server, shutdown.clone());
+    tokio::select! {
+        // Nobody waits for anything here: another process may write now.
+        ended = &mut election => return ended.context("election")?.context("lease"),
+        () = shutdown.cancelled() => {}
+    }
+    tracing::info!("ending: reconciles under way are finished");
+    if tokio::time::timeout(END_LIMIT, async { while work.join_next().await.is_some() {} }).await.is_err() {
+        tracing::warn!("reconciles under way were cut off");
+        work.abort_all();
+    }
+    background.abort_all();
+    held.cancel();
+    election.await.context("election")?.context("lease")
+}
+
+/// What writes for tenants and instances: begins when this process leads.
+fn reconcilers(
+    settings: &Settings,
+    context: &Context,
+    server: Server,
+    shutdown: CancellationToken,
+) -> JoinSet<()> {
+    let tools = instance::Tools {
+        client: context.client(),
+        backend: Arc::new(HelmCli {
+            program: settings.helm.clone(),
+            client: context.client(),
+            server,
+            work: settings.work_dir.clone(),
+            plain_http_registries: settings.plain_http_registries.clone(),
+            leader: context.leader.clone(),
+        }),
+        clock: context.clock.clone(),
+        events: context.events.clone(),
+        leader: context.leader.clone(),
+    };
+    let mut work = JoinSet::new();
+    let tenants = tenant::controller::run(context.clone(), shutdown.clone());
+    work.spawn(when_leading(context.leader.clone(), shutdown.clone(), tenants));
+    work.spawn(when_leading(
+        context.leader.clone(),
+        shutdown.clone(),
+        instance::controller::run(tools, shutdown),
+    ));
+    work
+}
+
+async fn when_leading(
+    mut leader: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+    work: impl Future<Output = ()>,
+) {
+    tokio::select! {
+        () = shutdown.cancelled() => return,
+        leads = leader.wait_for(|leads| *leads) => if leads.is_err() { return },
+    }
+    work.await;
+}
+
+/// The conversation with the API. Each part itself waits for the lease.
+fn sync(
+    background: &mut JoinSet<()>,
+    settings: &Settings,
+    context: &Context,
+    api: &tonic::transport::Channel,
+) {
+    let (reports, received) = mpsc::channel(REPORTS_WAITING);
+    let (followed, following) = watch::channel(None);
+    let follower = Follower {
+        client: context.client(),
+        namespace: settings.namespace.clone(),
+        cluster: settings.cluster.clone(),
+        channel: api.clone(),
+        leader: context.leader.clone(),
+        reports: reports.clone(),
+        followed,
+    };
+    let reporter = Reporter {
+        cluster: settings.cluster.clone(),
+        channel: api.clone(),
+        reports: received,
+        followed: following.clone(),
+        leader: context.leader.clone(),
+    };
+    let clock = context.clock.clone();
+    let facts = FactTeller {
+        client: context.client(),
+        cluster: settings.cluster.clone(),
+        channel: api.clone(),
+        followed: following,
+        leader: context.leader.clone(),
+        now: Arc::new(move || clock.now()),
+    };
+    background.spawn(follower.run());
+    background.spawn(reporter.run());
+    background.spawn(facts.run());
+    background.spawn(watch_objects(context.client(), reports));
+}
+
+async fn signs_of_life(client: Client, metrics: Metrics, clock: Arc<dyn Clock>) {
+    let api: Api<Tenant> = Api::all(client);
+    let one = ListParams::default().limit(1);
+    loop {
+        match tokio::time::timeout(SIGN_OF_LIFE_LIMIT, api.list_metadata(&one)).await {
+            Ok(Ok(_)) => metrics.listed(clock.now()),
+            Ok(Err(error)) => tracing::warn!(%error, "the API server does not list tenants"),
+            Err(_) => tracing::warn!("the API server does not answer"),
+        }
+        tokio::time::sleep(SIGN_OF_LIFE_EVERY).await;
+    }
+}
+
+async fn show_leader(metrics: Metrics, mut leader: watch::Receiver<bool>) {
+    loop {
+        metrics.leader.set(i64::from(*leader.borrow_and_update()));
+        if leader.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Live: the API server answered a list lately, or the program is young. Ready: it answered once.
+fn probes(registry: Registry, metrics: Metrics, clock: Arc<dyn Clock>) -> Probes {
+    let started = clock.now();
+    let ready = metrics.clone();
+    let (live_clock, ready_clock) = (clock.clone(), clock);
+    Probes {
+        registry: Arc::new(registry),
+        live: Arc::new(move || {
+            let now = live_clock.now();
+            metrics.list_age(now).unwrap_or_else(|| now.duration_since(started)) < SILENCE_MAX
+        }),
+        ready: Arc::new(move || ready.list_age(ready_clock.now()).is_some()),
+    }
+}
