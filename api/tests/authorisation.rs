@@ -1,4 +1,9 @@
 //! Who may call: every RPC of the contract, from its descriptors, over real mTLS.
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking, and a story is told in one piece"
+)]
 
 mod support;
 

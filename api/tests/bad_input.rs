@@ -1,4 +1,9 @@
 //! Bad input: the right code, all wrong fields at once, nothing changed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking, and a story is told in one piece"
+)]
 
 mod support;
 

@@ -1,4 +1,9 @@
 //! From the order to the cluster and back: what an operator program follows and reports, played by the test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking, and a story is told in one piece"
+)]
 
 mod support;
 

@@ -1,4 +1,9 @@
 //! The real Helm against a real API server, as the release account: a first run, a later one, one that was killed, the end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking, and a story is told in one piece"
+)]
 
 use std::{path::Path, path::PathBuf, time::Duration};
 
@@ -141,7 +146,10 @@ async fn a_release_is_installed_upgraded_and_removed_as_the_release_account() {
     world.helm.upgrade(&target, &world.wanted(json!({ "text": "two" }))).await.unwrap();
     assert_eq!(world.greeting().await.unwrap(), "two");
     let history = world.helm.history(&target).await.unwrap();
-    assert_eq!(history.iter().map(|r| r.state).collect::<Vec<_>>(), [RevisionState::Superseded, RevisionState::Deployed]);
+    assert_eq!(
+        history.iter().map(|r| r.state).collect::<Vec<_>>(),
+        [RevisionState::Superseded, RevisionState::Deployed]
+    );
     let error = world.helm.upgrade(&target, &world.wanted(json!({ "text": 7 }))).await.unwrap_err();
     assert!(error.words.contains("Schema"), "{error:?}");
     assert_eq!(world.greeting().await.unwrap(), "two", "a refused run changes nothing");
@@ -174,7 +182,8 @@ async fn a_run_that_was_killed_is_taken_up_again_and_ends_like_an_undisturbed_on
 async fn a_lost_lease_ends_the_run() {
     let world = World::new().await;
     world.leader.send_replace(false);
-    let error = world.helm.install(&world.target(), &world.wanted(json!({ "text": "one" }))).await.unwrap_err();
+    let error =
+        world.helm.install(&world.target(), &world.wanted(json!({ "text": "one" }))).await.unwrap_err();
     assert!(error.detail.contains("lease"), "{error:?}");
     assert_eq!(world.greeting().await, None);
 }

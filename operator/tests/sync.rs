@@ -1,5 +1,10 @@
 //! The sync between an API that the test plays and a real API server: what is followed, what is refused, and that nothing is deleted
 //! without a DELETING record.
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking, and a story is told in one piece"
+)]
 
 use std::{
     collections::VecDeque,
@@ -17,8 +22,7 @@ use allmende_proto::v1::{
 };
 use allmende_testkit::kubernetes::TestKubernetes;
 use k8s_openapi::{
-    api::core::v1::Namespace,
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Client, CustomResourceExt,
@@ -47,7 +51,8 @@ impl ClusterService for Played {
         &self,
         _: Request<v1::FollowDesiredStateRequest>,
     ) -> Result<Response<Self::FollowDesiredStateStream>, Status> {
-        let messages = self.streams.lock().unwrap().pop_front().ok_or_else(|| Status::unavailable("no more"))?;
+        let messages =
+            self.streams.lock().unwrap().pop_front().ok_or_else(|| Status::unavailable("no more"))?;
         let (sender, receiver) = mpsc::channel(64);
         for message in messages {
             sender.send(Ok(message)).await.unwrap();
@@ -64,7 +69,10 @@ impl ClusterService for Played {
         Ok(Response::new(v1::ReportObservationsResponse::default()))
     }
 
-    async fn create_cluster(&self, _: Request<v1::CreateClusterRequest>) -> Result<Response<v1::Cluster>, Status> {
+    async fn create_cluster(
+        &self,
+        _: Request<v1::CreateClusterRequest>,
+    ) -> Result<Response<v1::Cluster>, Status> {
         Err(Status::unimplemented(""))
     }
 
@@ -110,7 +118,11 @@ fn message(epoch: u64, event: Event) -> v1::FollowDesiredStateResponse {
 }
 
 /// A snapshot with its marker; `truncated` leaves an object out that the marker counts.
-fn snapshot(epoch: u64, objects: &[v1::DesiredObject], truncated: bool) -> Vec<v1::FollowDesiredStateResponse> {
+fn snapshot(
+    epoch: u64,
+    objects: &[v1::DesiredObject],
+    truncated: bool,
+) -> Vec<v1::FollowDesiredStateResponse> {
     let mut lines: Vec<String> =
         objects.iter().map(|o| format!("{} {} {}\n", o.name, o.generation, u8::from(o.deleting))).collect();
     lines.sort();
@@ -144,19 +156,27 @@ impl World {
         }
         let namespaces: Api<Namespace> = Api::all(client.clone());
         let own = ObjectMeta { name: Some("allmende-system".into()), ..Default::default() };
-        namespaces.create(&PostParams::default(), &Namespace { metadata: own, ..Default::default() }).await.unwrap();
+        namespaces
+            .create(&PostParams::default(), &Namespace { metadata: own, ..Default::default() })
+            .await
+            .unwrap();
         until("the kinds are served", || async {
             Api::<Tenant>::all(client.clone()).list(&Default::default()).await.is_ok()
-                && Api::<allmende_crds::ServiceInstance>::all(client.clone()).list(&Default::default()).await.is_ok()
+                && Api::<allmende_crds::ServiceInstance>::all(client.clone())
+                    .list(&Default::default())
+                    .await
+                    .is_ok()
         })
         .await;
         let played = Played { streams: Arc::new(Mutex::new(streams.into())), ..Played::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-        let server = tonic::transport::Server::builder().add_service(ClusterServiceServer::new(played.clone()));
+        let server =
+            tonic::transport::Server::builder().add_service(ClusterServiceServer::new(played.clone()));
         tokio::spawn(server.serve_with_incoming(incoming));
-        let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+        let channel =
+            tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
         let (leader, leads) = watch::channel(true);
         let tasks = sync::start(sync::Parts {
             client: client.clone(),

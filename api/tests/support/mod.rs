@@ -1,5 +1,11 @@
 //! A real API in process: mTLS over loopback, a real etcd, a clock that the test sets.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test binary uses a part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "each test binary uses a part of this"
+)]
 
 use std::{
     collections::BTreeMap,

@@ -158,7 +158,12 @@ mod tests {
     use super::*;
 
     fn account(guaranteed: i64) -> QuotaAccount {
-        let all = Resources { cpu_milli: guaranteed, memory_bytes: guaranteed, storage_bytes: guaranteed, pods: guaranteed };
+        let all = Resources {
+            cpu_milli: guaranteed,
+            memory_bytes: guaranteed,
+            storage_bytes: guaranteed,
+            pods: guaranteed,
+        };
         QuotaAccount {
             guaranteed: all,
             ..QuotaAccount::empty("m-05766044".parse().unwrap(), "local-1".parse().unwrap())
@@ -211,8 +216,13 @@ mod tests {
     #[test]
     fn a_refusal_tells_limit_used_and_asked() {
         let account = account(4000).admit("a", cpu(3000)).unwrap();
-        let Err(ReserveError::Exceeded(short)) = account.admit("b", cpu(2000)) else { panic!("must not fit") };
-        assert_eq!(short, [Shortfall { resource: "requests.cpu".into(), limit: 4000, used: 3000, asked: 2000 }]);
+        let Err(ReserveError::Exceeded(short)) = account.admit("b", cpu(2000)) else {
+            panic!("must not fit")
+        };
+        assert_eq!(
+            short,
+            [Shortfall { resource: "requests.cpu".into(), limit: 4000, used: 3000, asked: 2000 }]
+        );
     }
 
     #[test]

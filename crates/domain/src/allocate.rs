@@ -27,7 +27,10 @@ pub fn allocate(total: Cents, weights: &[i64]) -> Result<Vec<Cents>, AllocateErr
     if weights.iter().any(|weight| *weight < 0) {
         return Err(AllocateError::NegativeWeight);
     }
-    let sum = weights.iter().try_fold(0i128, |sum, weight| sum.checked_add(i128::from(*weight))).ok_or(MoneyError)?;
+    let sum = weights
+        .iter()
+        .try_fold(0i128, |sum, weight| sum.checked_add(i128::from(*weight)))
+        .ok_or(MoneyError)?;
     if sum == 0 {
         return Err(AllocateError::NoWeight);
     }

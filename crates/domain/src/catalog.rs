@@ -91,7 +91,11 @@ impl Plan {
 impl Offering {
     /// A version by its text, or the newest for an empty one.
     pub fn version(&self, version: &str) -> Option<&OfferingVersion> {
-        if version.is_empty() { self.versions.last() } else { self.versions.iter().find(|v| v.version == version) }
+        if version.is_empty() {
+            self.versions.last()
+        } else {
+            self.versions.iter().find(|v| v.version == version)
+        }
     }
 }
 
@@ -109,7 +113,10 @@ impl OfferingVersion {
             wrong.push(FieldViolation::new("version", "must be three numbers such as 1.0.0"));
         }
         if !is_chart_by_digest(&self.chart) {
-            wrong.push(FieldViolation::new("chart", "must be oci://host/repository@sha256: and 64 hex digits"));
+            wrong.push(FieldViolation::new(
+                "chart",
+                "must be oci://host/repository@sha256: and 64 hex digits",
+            ));
         }
         if !(30..=3600).contains(&self.timeout_seconds) {
             wrong.push(FieldViolation::new("timeout_seconds", "must be 30 to 3600"));
@@ -125,7 +132,10 @@ impl OfferingVersion {
             for (part, footprint) in plan.footprint.iter().enumerate() {
                 for field in footprint.resources.fields_out_of_range() {
                     let path = format!("{path}.footprint[{part}].resources.{field}");
-                    wrong.push(FieldViolation::new(path, "must be zero or more, and no more than a cluster can have"));
+                    wrong.push(FieldViolation::new(
+                        path,
+                        "must be zero or more, and no more than a cluster can have",
+                    ));
                 }
             }
             if plan.footprint_sum().map_or(true, |sum| sum.is_zero()) {
@@ -153,7 +163,9 @@ fn is_secret_key(key: &str) -> bool {
 }
 
 fn is_chart_by_digest(chart: &str) -> bool {
-    let Some((repository, digest)) = chart.strip_prefix("oci://").and_then(|rest| rest.split_once("@sha256:")) else {
+    let Some((repository, digest)) =
+        chart.strip_prefix("oci://").and_then(|rest| rest.split_once("@sha256:"))
+    else {
         return false;
     };
     repository.contains('/')

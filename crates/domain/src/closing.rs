@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn a_run_may_fail_only_before_anything_has_a_number() {
-        let states = [RunState::Pending, RunState::Drafting, RunState::Review, RunState::Issuing, RunState::Rendering];
+        let states =
+            [RunState::Pending, RunState::Drafting, RunState::Review, RunState::Issuing, RunState::Rendering];
         let may: Vec<bool> = states.into_iter().map(|state| accepted().entering(state).may_fail()).collect();
         assert_eq!(may, [true, true, false, false, false]);
         assert_eq!(next(&accepted().failed("why", Timestamp::UNIX_EPOCH)), None);

@@ -115,5 +115,7 @@ impl DesiredTenant {
 pub fn snapshot_text<'a>(objects: impl IntoIterator<Item = (&'a str, u64, bool)>) -> String {
     let mut all: Vec<_> = objects.into_iter().collect();
     all.sort_unstable();
-    all.into_iter().map(|(name, generation, deleting)| format!("{name} {generation} {}\n", u8::from(deleting))).collect()
+    all.into_iter()
+        .map(|(name, generation, deleting)| format!("{name} {generation} {}\n", u8::from(deleting)))
+        .collect()
 }

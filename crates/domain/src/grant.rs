@@ -50,7 +50,12 @@ impl Role {
             Self::CooperativeOperator => Some("operator"),
             Self::CooperativeTreasurer => Some("treasurer"),
             Self::CooperativeAuditor => Some("auditor"),
-            Self::Viewer | Self::Orderer | Self::Approver | Self::Accountant | Self::Auditor | Self::Admin => None,
+            Self::Viewer
+            | Self::Orderer
+            | Self::Approver
+            | Self::Accountant
+            | Self::Auditor
+            | Self::Admin => None,
         }
     }
 }

@@ -78,7 +78,8 @@ fn is_slug(text: &str) -> bool {
 }
 
 fn digits_after(text: &str, prefix: &str, count: usize) -> bool {
-    text.strip_prefix(prefix).is_some_and(|rest| rest.len() == count && rest.bytes().all(|b| b.is_ascii_digit()))
+    text.strip_prefix(prefix)
+        .is_some_and(|rest| rest.len() == count && rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn is_member(text: &str) -> bool {
@@ -86,10 +87,13 @@ fn is_member(text: &str) -> bool {
         return true;
     }
     // A slug must not look like a register id, or somebody could take the place of a body that has yet to join.
-    let looks_registered = ["m-", "k-"]
-        .iter()
-        .any(|prefix| text.strip_prefix(prefix).is_some_and(|rest| rest.bytes().next().is_some_and(|b| b.is_ascii_digit())));
-    is_label(text, 32) && text.len() >= 3 && !looks_registered && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
+    let looks_registered = ["m-", "k-"].iter().any(|prefix| {
+        text.strip_prefix(prefix).is_some_and(|rest| rest.bytes().next().is_some_and(|b| b.is_ascii_digit()))
+    });
+    is_label(text, 32)
+        && text.len() >= 3
+        && !looks_registered
+        && text.bytes().next().is_some_and(|b| b.is_ascii_lowercase())
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -156,9 +160,9 @@ impl MemberId {
     /// The id that follows from a register key: AGS of 8 digits or Kreisschlüssel of 5.
     pub fn from_register_key(key: &str) -> Result<Self, IdError> {
         let prefix = if key.len() == 8 { "m-" } else { "k-" };
-        format!("{prefix}{key}").parse().map_err(|_| IdError {
-            expected: "must be an AGS of 8 digits or a Kreisschlüssel of 5 digits",
-        })
+        format!("{prefix}{key}")
+            .parse()
+            .map_err(|_| IdError { expected: "must be an AGS of 8 digits or a Kreisschlüssel of 5 digits" })
     }
 }
 
@@ -171,7 +175,21 @@ mod tests {
         for good in ["m-05766044", "k-03455", "zweckverband-nord", "abc"] {
             assert!(good.parse::<MemberId>().is_ok(), "{good}");
         }
-        for bad in ["m-0576604", "m-057660444", "k-3455", "m-1", "ab", "-abc", "abc-", "Abc", "a/b", "a..b", "ä-x", "1abc", ""] {
+        for bad in [
+            "m-0576604",
+            "m-057660444",
+            "k-3455",
+            "m-1",
+            "ab",
+            "-abc",
+            "abc-",
+            "Abc",
+            "a/b",
+            "a..b",
+            "ä-x",
+            "1abc",
+            "",
+        ] {
             assert!(bad.parse::<MemberId>().is_err(), "{bad}");
         }
     }

@@ -201,7 +201,12 @@ impl Invoice {
     /// What its recipient is told and what it is digested by: neither when the draft was made nor where its documents lie.
     #[must_use]
     pub fn record(&self) -> Self {
-        Self { documents: Vec::new(), record_digest: String::new(), create_time: Timestamp::UNIX_EPOCH, ..self.clone() }
+        Self {
+            documents: Vec::new(),
+            record_digest: String::new(),
+            create_time: Timestamp::UNIX_EPOCH,
+            ..self.clone()
+        }
     }
 
     /// The record without its number: the same for the draft that was reviewed and the invoice that was issued.
@@ -246,7 +251,8 @@ fn breakdown(lines: &[InvoiceLine], exemption_reason: &str) -> Result<Vec<VatBre
     }
     sums.into_iter()
         .map(|((category, rate_basis_points), taxable)| {
-            let exact = Ratio::whole(taxable.0).checked_mul(Ratio::new(i128::from(rate_basis_points), 10_000)?)?;
+            let exact =
+                Ratio::whole(taxable.0).checked_mul(Ratio::new(i128::from(rate_basis_points), 10_000)?)?;
             Ok(VatBreakdown {
                 category,
                 rate_basis_points,

@@ -59,7 +59,10 @@ impl Issuer {
             }
         }
         if !is_iban(&self.iban) {
-            wrong.push(FieldViolation::new("iban", "must be an IBAN without blanks whose check digits fit (BR-DE-19)"));
+            wrong.push(FieldViolation::new(
+                "iban",
+                "must be an IBAN without blanks whose check digits fit (BR-DE-19)",
+            ));
         }
         if !(0..=365).contains(&self.payment_days) {
             wrong.push(FieldViolation::new("payment_days", "must be 0 to 365"));
@@ -74,7 +77,8 @@ impl Issuer {
 
 /// ISO 13616: first four characters to the end, letters as 10 to 35, remainder 1 of 97.
 fn is_iban(text: &str) -> bool {
-    if !(15..=34).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) {
+    if !(15..=34).contains(&text.len()) || !text.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase())
+    {
         return false;
     }
     let (head, tail) = text.split_at(4);

@@ -8,7 +8,11 @@
 
 #![cfg_attr(
     test,
-    allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "a test that overflows fails, which is what it should do")
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::as_conversions,
+        reason = "a test that overflows fails, which is what it should do"
+    )
 )]
 
 pub mod account;

@@ -188,7 +188,8 @@ impl Member {
             wrong.push(FieldViolation::new("tax_profiles", "dates must ascend without repetition"));
         }
         for (index, profile) in self.tax_profiles.iter().enumerate() {
-            wrong.extend(profile.violations().into_iter().map(|v| v.under(&format!("tax_profiles[{index}]"))));
+            wrong
+                .extend(profile.violations().into_iter().map(|v| v.under(&format!("tax_profiles[{index}]"))));
         }
         if !self.contact_email.is_empty() && !is_mailbox(&self.contact_email) {
             wrong.push(FieldViolation::new("contact_email", "must be a mailbox such as it@stadt.example"));
@@ -203,7 +204,10 @@ impl TaxProfile {
         let mut wrong = Vec::new();
         let standard = self.category == VatCategory::S;
         if standard && !(1..=10_000).contains(&self.rate_basis_points) {
-            wrong.push(FieldViolation::new("rate_basis_points", "must be 1 to 10000 for category S (1900 is 19 %)"));
+            wrong.push(FieldViolation::new(
+                "rate_basis_points",
+                "must be 1 to 10000 for category S (1900 is 19 %)",
+            ));
         }
         if !standard && self.rate_basis_points != 0 {
             wrong.push(FieldViolation::new("rate_basis_points", "must be 0 for every category but S"));
@@ -310,7 +314,13 @@ mod tests {
         let fields: Vec<String> = member.violations().into_iter().map(|v| v.field).collect();
         assert_eq!(
             fields,
-            ["shares[0].count", "shares[0].valid_from", "shares", "tax_profiles[0].rate_basis_points", "contact_email"]
+            [
+                "shares[0].count",
+                "shares[0].valid_from",
+                "shares",
+                "tax_profiles[0].rate_basis_points",
+                "contact_email"
+            ]
         );
     }
 

@@ -147,8 +147,10 @@ impl Ratio {
     /// When the result does not fit.
     pub fn round_half_away(self) -> Result<i64, MoneyError> {
         let magnitude = self.numerator.checked_abs().ok_or(MoneyError)?;
-        let double = magnitude.checked_mul(2).and_then(|n| n.checked_add(self.denominator)).ok_or(MoneyError)?;
-        let whole = double.checked_div(self.denominator.checked_mul(2).ok_or(MoneyError)?).ok_or(MoneyError)?;
+        let double =
+            magnitude.checked_mul(2).and_then(|n| n.checked_add(self.denominator)).ok_or(MoneyError)?;
+        let whole =
+            double.checked_div(self.denominator.checked_mul(2).ok_or(MoneyError)?).ok_or(MoneyError)?;
         let signed = if self.numerator < 0 { whole.checked_neg().ok_or(MoneyError)? } else { whole };
         i64::try_from(signed).map_err(|_| MoneyError)
     }

@@ -103,7 +103,8 @@ impl FromStr for Period {
     type Err = PeriodError;
 
     fn from_str(text: &str) -> Result<Self, PeriodError> {
-        let sound = text.len() == 7 && text.bytes().enumerate().all(|(i, b)| if i == 4 { b == b'-' } else { b.is_ascii_digit() });
+        let sound = text.len() == 7
+            && text.bytes().enumerate().all(|(i, b)| if i == 4 { b == b'-' } else { b.is_ascii_digit() });
         if !sound {
             return Err(PeriodError);
         }
@@ -141,7 +142,10 @@ mod tests {
 
     #[test]
     fn months_have_the_hours_of_berlin() {
-        assert_eq!([hours("2026-09"), hours("2026-10"), hours("2027-03"), hours("2028-02")], [720, 745, 743, 696]);
+        assert_eq!(
+            [hours("2026-09"), hours("2026-10"), hours("2027-03"), hours("2028-02")],
+            [720, 745, 743, 696]
+        );
     }
 
     #[test]

@@ -58,7 +58,10 @@ impl Pot {
             wrong.push(FieldViolation::new("title", "is needed"));
         }
         if self.resolution.trim().is_empty() {
-            wrong.push(FieldViolation::new("resolution", "the number of the resolution (Beschluss-Nr.) is needed"));
+            wrong.push(FieldViolation::new(
+                "resolution",
+                "the number of the resolution (Beschluss-Nr.) is needed",
+            ));
         }
         if !(-100_000_000_000..=100_000_000_000).contains(&self.amount.0) || self.amount == Cents::ZERO {
             wrong.push(FieldViolation::new("amount.cents", "must not be zero, nor beyond a billion euros"));
@@ -70,15 +73,24 @@ impl Pot {
     ///
     /// # Errors
     /// When a component finds no weight.
-    pub fn split(&self, key: &AllocationKey, members: &[MemberWeights]) -> Result<Vec<ComponentSplit>, AllocateError> {
-        let percents: Vec<i64> = key.components.iter().map(|component| i64::from(component.percent)).collect();
+    pub fn split(
+        &self,
+        key: &AllocationKey,
+        members: &[MemberWeights],
+    ) -> Result<Vec<ComponentSplit>, AllocateError> {
+        let percents: Vec<i64> =
+            key.components.iter().map(|component| i64::from(component.percent)).collect();
         let amounts = allocate(self.amount, &percents)?;
         key.components
             .iter()
             .zip(amounts)
             .map(|(component, amount)| {
                 let weights: Vec<i64> = members.iter().map(|member| weight(component.kind, member)).collect();
-                Ok(ComponentSplit { title: component.title.clone(), amount, parts: allocate(amount, &weights)? })
+                Ok(ComponentSplit {
+                    title: component.title.clone(),
+                    amount,
+                    parts: allocate(amount, &weights)?,
+                })
             })
             .collect()
     }

@@ -90,7 +90,10 @@ pub(crate) fn dated(valid_from: Date, resolution: &str) -> Vec<FieldViolation> {
         wrong.push(FieldViolation::new("valid_from", "must be the first day of a calendar month"));
     }
     if resolution.trim().is_empty() {
-        wrong.push(FieldViolation::new("resolution", "the number of the resolution (Beschluss-Nr.) is needed"));
+        wrong.push(FieldViolation::new(
+            "resolution",
+            "the number of the resolution (Beschluss-Nr.) is needed",
+        ));
     }
     wrong
 }

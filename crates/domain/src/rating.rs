@@ -68,11 +68,16 @@ pub enum RatingError {
 ///
 /// # Errors
 /// See [`RatingError`].
-pub fn rate(segments: &[UsageSegment], period: Period, list: &PriceList) -> Result<Vec<RatedLine>, RatingError> {
+pub fn rate(
+    segments: &[UsageSegment],
+    period: Period,
+    list: &PriceList,
+) -> Result<Vec<RatedLine>, RatingError> {
     // Unit-seconds in thousandths: whole numbers, so that splitting an interval changes nothing.
     let mut sums: BTreeMap<Group, i128> = BTreeMap::new();
     for segment in segments.iter().filter_map(|segment| cut(segment, period)) {
-        let micros = segment.end.as_microsecond().checked_sub(segment.start.as_microsecond()).ok_or(MoneyError)?;
+        let micros =
+            segment.end.as_microsecond().checked_sub(segment.start.as_microsecond()).ok_or(MoneyError)?;
         let used = i128::from(micros).checked_mul(i128::from(segment.amount_milli)).ok_or(MoneyError)?;
         let group = Group {
             bill_to: segment.bill_to,
@@ -122,12 +127,16 @@ mod tests {
     use super::*;
 
     fn list() -> PriceList {
-        let price = |meter, unit, price| MeterPrice { meter, unit, price: MicroEuro(price), title: "x".into() };
+        let price =
+            |meter, unit, price| MeterPrice { meter, unit, price: MicroEuro(price), title: "x".into() };
         PriceList {
             id: "l".parse().unwrap(),
             valid_from: date(2026, 1, 1),
             resolution: "r".into(),
-            prices: vec![price(Meter::Vcpu, PriceUnit::Hour, 12_300), price(Meter::StorageGib, PriceUnit::Month, 89_000)],
+            prices: vec![
+                price(Meter::Vcpu, PriceUnit::Hour, 12_300),
+                price(Meter::StorageGib, PriceUnit::Month, 89_000),
+            ],
         }
     }
 
@@ -163,9 +172,18 @@ mod tests {
     fn a_full_month_of_a_monthly_price_is_one_month_in_every_month() {
         for month in ["2026-09", "2026-10", "2027-03"] {
             let period: Period = month.parse().unwrap();
-            let all = segment(Meter::StorageGib, 512_000, period.start().unwrap().as_second(), period.end().unwrap().as_second());
+            let all = segment(
+                Meter::StorageGib,
+                512_000,
+                period.start().unwrap().as_second(),
+                period.end().unwrap().as_second(),
+            );
             let lines = rate(&[all], period, &list()).unwrap();
-            assert_eq!((lines[0].quantity.to_string().as_str(), lines[0].net), ("512", Cents(4557)), "{month}");
+            assert_eq!(
+                (lines[0].quantity.to_string().as_str(), lines[0].net),
+                ("512", Cents(4557)),
+                "{month}"
+            );
         }
     }
 
@@ -174,6 +192,9 @@ mod tests {
         let period: Period = "2026-09".parse().unwrap();
         let start = period.start().unwrap().as_second();
         let used = [segment(Meter::Namespace, 1000, start, start + 1)];
-        assert!(matches!(rate(&used, period, &list()), Err(RatingError::NoPrice { meter: Meter::Namespace, .. })));
+        assert!(matches!(
+            rate(&used, period, &list()),
+            Err(RatingError::NoPrice { meter: Meter::Namespace, .. })
+        ));
     }
 }

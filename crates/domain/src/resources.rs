@@ -121,7 +121,12 @@ impl Resources {
     /// Names of the amounts that are negative or beyond [`AMOUNT_MAX`], as the proto's field names.
     pub fn fields_out_of_range(&self) -> Vec<&'static str> {
         let fields = ["cpu_milli", "memory_bytes", "storage_bytes", "pods"];
-        fields.into_iter().zip(self.amounts()).filter(|(_, amount)| !(0..=AMOUNT_MAX).contains(amount)).map(|(f, _)| f).collect()
+        fields
+            .into_iter()
+            .zip(self.amounts())
+            .filter(|(_, amount)| !(0..=AMOUNT_MAX).contains(amount))
+            .map(|(f, _)| f)
+            .collect()
     }
 
     fn combine(self, other: Self, op: fn(i64, i64) -> Option<i64>) -> Result<Self, AmountError> {
@@ -129,7 +134,8 @@ impl Resources {
         for (((slot, mine), theirs), resource) in
             out.iter_mut().zip(self.amounts()).zip(other.amounts()).zip(Self::NAMES)
         {
-            *slot = op(mine, theirs).filter(|a| (0..=AMOUNT_MAX).contains(a)).ok_or(AmountError { resource })?;
+            *slot =
+                op(mine, theirs).filter(|a| (0..=AMOUNT_MAX).contains(a)).ok_or(AmountError { resource })?;
         }
         Ok(Self::from_amounts(out))
     }

@@ -201,7 +201,10 @@ impl Cut {
             }
         }
         self.add_pots(&rated, &mut lines)?;
-        lines.into_iter().map(|((member, bill_to), lines)| self.draft(&member, &bill_to, lines, issue_date, now)).collect()
+        lines
+            .into_iter()
+            .map(|((member, bill_to), lines)| self.draft(&member, &bill_to, lines, issue_date, now))
+            .collect()
     }
 
     /// Priced usage by member, every participant included.
@@ -257,16 +260,22 @@ impl Cut {
         issue_date: Date,
         now: Timestamp,
     ) -> Result<Invoice, RunError> {
-        let owner = self.members.iter().find(|m| m.id == *member).ok_or_else(|| RunError::NoMember(member.clone()))?;
+        let owner = self
+            .members
+            .iter()
+            .find(|m| m.id == *member)
+            .ok_or_else(|| RunError::NoMember(member.clone()))?;
         let recipient = self
             .bill_tos
             .iter()
             .find(|b| b.member == *member && b.id == *bill_to)
             .ok_or_else(|| RunError::NoBillTo { member: member.clone(), bill_to: bill_to.clone() })?;
         // Tax follows the date of supply: the month's last day, as a month is supplied when it is over.
-        let tax =
-            owner.tax_profile_at(self.period.last_day()).ok_or_else(|| RunError::NoTaxProfile(member.clone()))?;
-        let head = DraftHead { period: self.period, bill_to: recipient, issuer: &self.issuer, tax, issue_date, now };
+        let tax = owner
+            .tax_profile_at(self.period.last_day())
+            .ok_or_else(|| RunError::NoTaxProfile(member.clone()))?;
+        let head =
+            DraftHead { period: self.period, bill_to: recipient, issuer: &self.issuer, tax, issue_date, now };
         Ok(Invoice::draft(&head, lines)?)
     }
 }

@@ -154,9 +154,15 @@ impl LifecycleFact {
 pub fn segments_of_life(facts: &[LifecycleFact], until: Timestamp) -> Result<Vec<UsageSegment>, MoneyError> {
     let mut facts: Vec<&LifecycleFact> = facts.iter().filter(|fact| fact.kind != FactKind::Gone).collect();
     facts.sort_by_key(|fact| (fact.occurred, fact.generation, fact.kind));
-    let Some(first) = facts.iter().position(|fact| fact.kind == FactKind::Ready) else { return Ok(Vec::new()) };
-    let end = facts.iter().find(|fact| fact.kind == FactKind::Ended).map_or(until, |ended| ended.occurred.min(until));
-    let amounts: Vec<&&LifecycleFact> = facts.iter().skip(first).filter(|fact| fact.kind != FactKind::Ended).collect();
+    let Some(first) = facts.iter().position(|fact| fact.kind == FactKind::Ready) else {
+        return Ok(Vec::new());
+    };
+    let end = facts
+        .iter()
+        .find(|fact| fact.kind == FactKind::Ended)
+        .map_or(until, |ended| ended.occurred.min(until));
+    let amounts: Vec<&&LifecycleFact> =
+        facts.iter().skip(first).filter(|fact| fact.kind != FactKind::Ended).collect();
     let mut segments = Vec::new();
     for (index, fact) in amounts.iter().enumerate() {
         let next = amounts.get(index.saturating_add(1)).map_or(end, |next| next.occurred.min(end));
@@ -238,10 +244,13 @@ mod tests {
             .into_iter()
             .map(|s| (s.start.to_string(), s.end.to_string(), s.amount_milli))
             .collect();
-        assert_eq!(spans, [
-            ("2026-09-05T06:00:00Z".into(), "2026-09-10T00:00:00Z".into(), 1000),
-            ("2026-09-10T00:00:00Z".into(), "2026-09-20T12:00:00Z".into(), 2000),
-        ]);
+        assert_eq!(
+            spans,
+            [
+                ("2026-09-05T06:00:00Z".into(), "2026-09-10T00:00:00Z".into(), 1000),
+                ("2026-09-10T00:00:00Z".into(), "2026-09-20T12:00:00Z".into(), 2000),
+            ]
+        );
     }
 
     #[test]

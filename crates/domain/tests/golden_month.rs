@@ -1,6 +1,11 @@
 //! September 2026 of the sample cooperative, in every intermediate value (data/golden_billing_1.json; usage, prices and shares invented).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test fails by panicking"
+)]
 
 mod golden;
 
@@ -48,7 +53,11 @@ fn check_invoice(invoice: &Invoice, expected: &Value) {
         .iter()
         .map(|line| Ratio::new(i128::from(line.net.0) * 19, 100).unwrap().round_half_away().unwrap())
         .sum();
-    assert_eq!(by_line, cents(expected["vat_if_rounded_per_line"].as_str().unwrap()), "the wrong way gives this");
+    assert_eq!(
+        by_line,
+        cents(expected["vat_if_rounded_per_line"].as_str().unwrap()),
+        "the wrong way gives this"
+    );
 }
 
 #[test]
@@ -64,7 +73,8 @@ fn the_golden_month_comes_out_in_every_intermediate_value() {
     let sum = |part: fn(&Invoice) -> Cents| invoices.iter().map(|i| part(i).0).sum::<i64>();
     assert_eq!([sum(|i| i.net), sum(|i| i.vat), sum(|i| i.gross)], [2_480_001, 471_198, 2_951_199]);
     let parts: Vec<i64> = (4..7).map(|at| invoices.iter().map(|i| i.lines[at].net.0).sum()).collect();
-    let wanted: Vec<i64> = golden["pot_parts"].as_array().unwrap().iter().map(|p| cents(p.as_str().unwrap())).collect();
+    let wanted: Vec<i64> =
+        golden["pot_parts"].as_array().unwrap().iter().map(|p| cents(p.as_str().unwrap())).collect();
     assert_eq!(parts, wanted, "the members' parts equal the pot's");
 }
 

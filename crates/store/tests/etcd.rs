@@ -1,4 +1,9 @@
 //! The store on a real etcd process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test fails by panicking, and a story is told in one piece"
+)]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

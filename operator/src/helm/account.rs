@@ -28,7 +28,10 @@ pub struct Server {
 impl Server {
     /// From the operator's own configuration.
     pub fn of(config: &kube::Config) -> Self {
-        Self { url: config.cluster_url.to_string(), authorities: config.root_cert.clone().unwrap_or_default() }
+        Self {
+            url: config.cluster_url.to_string(),
+            authorities: config.root_cert.clone().unwrap_or_default(),
+        }
     }
 }
 
@@ -41,7 +44,11 @@ pub struct RunFiles {
 impl RunFiles {
     /// An own folder below the volatile one.
     pub fn new(work: &Path) -> Result<Self, ReleaseError> {
-        tempfile::Builder::new().prefix("helm-").tempdir_in(work).map(|folder| Self { folder }).map_err(|e| disk(&e))
+        tempfile::Builder::new()
+            .prefix("helm-")
+            .tempdir_in(work)
+            .map(|folder| Self { folder })
+            .map_err(|e| disk(&e))
     }
 
     /// The folder, for Helm's caches.
@@ -64,14 +71,26 @@ impl RunFiles {
 }
 
 fn disk(error: &std::io::Error) -> ReleaseError {
-    ReleaseError { words: "der Betreiber hat keinen Platz für einen Lauf; neuer Versuch folgt".to_owned(), detail: error.to_string() }
+    ReleaseError {
+        words: "der Betreiber hat keinen Platz für einen Lauf; neuer Versuch folgt".to_owned(),
+        detail: error.to_string(),
+    }
 }
 
 /// A kubeconfig with a token of the release account that ends after `seconds`.
-pub async fn kubeconfig(client: &Client, server: &Server, namespace: &str, seconds: i64) -> Result<String, ReleaseError> {
+pub async fn kubeconfig(
+    client: &Client,
+    server: &Server,
+    namespace: &str,
+    seconds: i64,
+) -> Result<String, ReleaseError> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let request = TokenRequest {
-        spec: TokenRequestSpec { audiences: Vec::new(), expiration_seconds: Some(seconds), ..Default::default() },
+        spec: TokenRequestSpec {
+            audiences: Vec::new(),
+            expiration_seconds: Some(seconds),
+            ..Default::default()
+        },
         ..Default::default()
     };
     let granted = accounts

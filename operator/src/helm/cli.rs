@@ -46,7 +46,13 @@ struct HistoryRow {
 }
 
 impl HelmCli {
-    async fn run(&self, target: &Target, arguments: &[&str], values: Option<&str>, limit: Duration) -> Result<String, ReleaseError> {
+    async fn run(
+        &self,
+        target: &Target,
+        arguments: &[&str],
+        values: Option<&str>,
+        limit: Duration,
+    ) -> Result<String, ReleaseError> {
         let files = RunFiles::new(&self.work)?;
         // Ten minutes is the shortest life that the API server gives.
         let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX).max(600);
@@ -109,9 +115,22 @@ impl HelmCli {
         }
     }
 
-    async fn apply(&self, target: &Target, wanted: &Wanted, verb: &str, more: &[&str]) -> Result<(), ReleaseError> {
+    async fn apply(
+        &self,
+        target: &Target,
+        wanted: &Wanted,
+        verb: &str,
+        more: &[&str],
+    ) -> Result<(), ReleaseError> {
         let timeout = format!("{}s", wanted.timeout.as_secs());
-        let mut arguments = vec![verb, target.release.as_str(), wanted.chart.as_str(), "--wait=watcher", "--timeout", &timeout];
+        let mut arguments = vec![
+            verb,
+            target.release.as_str(),
+            wanted.chart.as_str(),
+            "--wait=watcher",
+            "--timeout",
+            &timeout,
+        ];
         arguments.extend_from_slice(more);
         let host = wanted.chart.trim_start_matches("oci://").split('/').next().unwrap_or_default();
         if self.plain_http_registries.iter().any(|registry| registry == host) {
@@ -130,7 +149,8 @@ impl ReleaseBackend for HelmCli {
             Err(error) if error.detail.contains("release: not found") => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let rows: Vec<HistoryRow> = serde_json::from_str(&output).map_err(|error| translate(&error.to_string()))?;
+        let rows: Vec<HistoryRow> =
+            serde_json::from_str(&output).map_err(|error| translate(&error.to_string()))?;
         Ok(rows.into_iter().map(|row| Revision { number: row.revision, state: state(&row.status) }).collect())
     }
 
@@ -144,12 +164,14 @@ impl ReleaseBackend for HelmCli {
 
     async fn rollback(&self, target: &Target, revision: i64) -> Result<(), ReleaseError> {
         let revision = revision.to_string();
-        let arguments = ["rollback", target.release.as_str(), revision.as_str(), "--wait=hookOnly", "--timeout", "60s"];
+        let arguments =
+            ["rollback", target.release.as_str(), revision.as_str(), "--wait=hookOnly", "--timeout", "60s"];
         self.run(target, &arguments, None, SHORT_RUN).await.map(|_| ())
     }
 
     async fn uninstall(&self, target: &Target) -> Result<(), ReleaseError> {
-        let arguments = ["uninstall", target.release.as_str(), "--ignore-not-found", "--wait", "--timeout", "90s"];
+        let arguments =
+            ["uninstall", target.release.as_str(), "--ignore-not-found", "--wait", "--timeout", "90s"];
         self.run(target, &arguments, None, SHORT_RUN).await.map(|_| ())
     }
 }

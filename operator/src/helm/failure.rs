@@ -7,10 +7,22 @@ const DETAIL_MAX: usize = 2_000;
 
 /// What usually goes wrong: a part of the output, and the words for it.
 const KNOWN: [(&str, &str); 9] = [
-    ("exceeded quota", "das Kontingent des Dienstbereichs reicht nicht: kleineren Plan wählen oder Anspruch erhöhen lassen"),
-    ("values don't meet the specifications of the schema", "die Werte passen nicht zum Schema des Charts: Betrieb der Genossenschaft verständigen"),
-    ("is forbidden", "das Chart verlangt mehr, als der Dienstbereich erlaubt: Betrieb der Genossenschaft verständigen"),
-    ("violates PodSecurity", "das Chart verletzt die Pod-Sicherheit: Betrieb der Genossenschaft verständigen"),
+    (
+        "exceeded quota",
+        "das Kontingent des Dienstbereichs reicht nicht: kleineren Plan wählen oder Anspruch erhöhen lassen",
+    ),
+    (
+        "values don't meet the specifications of the schema",
+        "die Werte passen nicht zum Schema des Charts: Betrieb der Genossenschaft verständigen",
+    ),
+    (
+        "is forbidden",
+        "das Chart verlangt mehr, als der Dienstbereich erlaubt: Betrieb der Genossenschaft verständigen",
+    ),
+    (
+        "violates PodSecurity",
+        "das Chart verletzt die Pod-Sicherheit: Betrieb der Genossenschaft verständigen",
+    ),
     ("manifest unknown", "das Chart liegt nicht im Register: Betrieb der Genossenschaft verständigen"),
     ("not found: not found", "das Chart liegt nicht im Register: Betrieb der Genossenschaft verständigen"),
     ("connection refused", "das Register der Charts antwortet nicht; neuer Versuch folgt"),
@@ -20,10 +32,10 @@ const KNOWN: [(&str, &str); 9] = [
 
 /// Translates a tool's output.
 pub fn translate(output: &str) -> ReleaseError {
-    let words = KNOWN
-        .iter()
-        .find(|(part, _)| output.contains(part))
-        .map_or_else(|| "Helm meldet einen Fehler; neuer Versuch folgt".to_owned(), |(_, words)| (*words).to_owned());
+    let words = KNOWN.iter().find(|(part, _)| output.contains(part)).map_or_else(
+        || "Helm meldet einen Fehler; neuer Versuch folgt".to_owned(),
+        |(_, words)| (*words).to_owned(),
+    );
     ReleaseError { words, detail: masked(output) }
 }
 
@@ -31,7 +43,9 @@ pub fn translate(output: &str) -> ReleaseError {
 fn masked(output: &str) -> String {
     let sound: Vec<&str> = output
         .lines()
-        .filter(|line| !["password", "token", "secret", "bearer"].iter().any(|word| line.to_lowercase().contains(word)))
+        .filter(|line| {
+            !["password", "token", "secret", "bearer"].iter().any(|word| line.to_lowercase().contains(word))
+        })
         .collect();
     let text = sound.join("\n");
     let skip = text.chars().count().saturating_sub(DETAIL_MAX);
@@ -50,7 +64,10 @@ pub fn pods_in_words(reasons: &[String]) -> Option<String> {
     let mut words: Vec<String> = reasons
         .iter()
         .map(|reason| {
-            known.iter().find(|(name, _)| name == reason).map_or_else(|| reason.clone(), |(name, text)| format!("{text} ({name})"))
+            known
+                .iter()
+                .find(|(name, _)| name == reason)
+                .map_or_else(|| reason.clone(), |(name, text)| format!("{text} ({name})"))
         })
         .collect();
     words.sort();
@@ -64,7 +81,9 @@ mod tests {
 
     #[test]
     fn usual_failures_have_words_and_secrets_never_leave() {
-        let error = translate("Error: pods \"db-0\" is forbidden: exceeded quota: allmende\npassword=hunter2 in values");
+        let error = translate(
+            "Error: pods \"db-0\" is forbidden: exceeded quota: allmende\npassword=hunter2 in values",
+        );
         assert!(error.words.contains("Kontingent"));
         assert!(error.detail.contains("exceeded quota") && !error.detail.contains("hunter2"));
         assert!(translate("something new").words.contains("neuer Versuch"));

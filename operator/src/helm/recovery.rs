@@ -24,7 +24,9 @@ pub fn next(history: &[Revision]) -> Next {
         .max_by_key(|revision| revision.number);
     match (newest.state, good) {
         (RevisionState::Deployed | RevisionState::Superseded, _) => Next::Upgrade,
-        (RevisionState::PendingUpgrade | RevisionState::PendingRollback, Some(good)) => Next::Rollback(good.number),
+        (RevisionState::PendingUpgrade | RevisionState::PendingRollback, Some(good)) => {
+            Next::Rollback(good.number)
+        }
         // An upgrade over a failed revision is fine, as long as something was ever in force.
         (RevisionState::Failed | RevisionState::Other, Some(_)) => Next::Upgrade,
         (RevisionState::PendingInstall | RevisionState::Uninstalling, _) | (_, None) => Next::UninstallFirst,
@@ -41,7 +43,10 @@ mod tests {
 
     #[test]
     fn every_state_has_a_way_on() {
-        use RevisionState::{Deployed, Failed, Other, PendingInstall, PendingRollback, PendingUpgrade, Superseded, Uninstalling};
+        use RevisionState::{
+            Deployed, Failed, Other, PendingInstall, PendingRollback, PendingUpgrade, Superseded,
+            Uninstalling,
+        };
         let cases: [(&[RevisionState], Next); 11] = [
             (&[], Next::Install),
             (&[Deployed], Next::Upgrade),

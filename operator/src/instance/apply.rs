@@ -95,7 +95,8 @@ async fn with_pods(client: &Client, target: &Target, error: ReleaseError) -> Rel
 
 fn waiting_reasons(pod: &Pod) -> Vec<String> {
     let Some(status) = &pod.status else { return Vec::new() };
-    let containers = status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
+    let containers =
+        status.container_statuses.iter().flatten().chain(status.init_container_statuses.iter().flatten());
     let waiting = containers
         .filter_map(|container| container.state.as_ref()?.waiting.as_ref()?.reason.clone())
         .filter(|reason| reason != "ContainerCreating" && reason != "PodInitializing");

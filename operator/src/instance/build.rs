@@ -34,10 +34,12 @@ pub fn credentials(spec: &ServiceInstanceSpec, found: &Found, random: impl Fn() 
 pub fn binding(spec: &ServiceInstanceSpec, found: &Found, credentials: &Secret) -> Secret {
     let all = credentials.data.clone().unwrap_or_default();
     let bound = spec.secret_fields.iter().filter(|field| field.bound);
-    let mut data: BTreeMap<String, ByteString> =
-        bound.filter_map(|field| all.get(&field.key).map(|value| (field.key.clone(), value.clone()))).collect();
+    let mut data: BTreeMap<String, ByteString> = bound
+        .filter_map(|field| all.get(&field.key).map(|value| (field.key.clone(), value.clone())))
+        .collect();
     for (key, template) in &spec.binding_fields {
-        let value = template.replace("{services_namespace}", &found.namespace).replace("{service}", &spec.instance);
+        let value =
+            template.replace("{services_namespace}", &found.namespace).replace("{service}", &spec.instance);
         data.insert(key.clone(), ByteString(value.into_bytes()));
     }
     secret(&spec.binding_secret, &spec.namespace, spec, data)
@@ -55,7 +57,12 @@ pub fn fingerprint(secret: &Secret) -> String {
     hex::encode(digest.finalize())
 }
 
-fn secret(name: &str, namespace: &str, spec: &ServiceInstanceSpec, data: BTreeMap<String, ByteString>) -> Secret {
+fn secret(
+    name: &str,
+    namespace: &str,
+    spec: &ServiceInstanceSpec,
+    data: BTreeMap<String, ByteString>,
+) -> Secret {
     let labels = [
         (names::LABEL_MANAGED_BY, names::OPERATOR),
         (names::LABEL_MEMBER, spec.member.as_str()),
@@ -82,7 +89,11 @@ mod tests {
     use super::*;
 
     fn spec() -> ServiceInstanceSpec {
-        let field = |key: &str, value: Option<&str>, bound| SecretField { key: key.into(), value: value.map(Into::into), bound };
+        let field = |key: &str, value: Option<&str>, bound| SecretField {
+            key: key.into(),
+            value: value.map(Into::into),
+            bound,
+        };
         ServiceInstanceSpec {
             member: "m-05766044".into(),
             tenant: "prod".into(),
@@ -95,7 +106,11 @@ mod tests {
             values_json: "{}".into(),
             footprint: allmende_crds::ResourceAmounts::default(),
             timeout_seconds: 60,
-            secret_fields: vec![field("username", Some("app"), true), field("password", None, true), field("root", None, false)],
+            secret_fields: vec![
+                field("username", Some("app"), true),
+                field("password", None, true),
+                field("root", None, false),
+            ],
             binding_secret: "db-binding".into(),
             binding_fields: [("host".to_owned(), "{service}.{services_namespace}.svc".to_owned())].into(),
             retry_nonce: 0,
@@ -114,7 +129,11 @@ mod tests {
         assert_eq!(text(&first, "username").unwrap(), "app");
         assert_eq!(text(&first, "password").unwrap(), "random-1");
         found.credentials = Some(first.clone());
-        assert_eq!(credentials(&spec(), &found, || "random-2".into()).data, first.data, "kept, not made again");
+        assert_eq!(
+            credentials(&spec(), &found, || "random-2".into()).data,
+            first.data,
+            "kept, not made again"
+        );
         let bound = binding(&spec(), &found, &first);
         assert_eq!(text(&bound, "host").unwrap(), "db.m-05766044-prod-svc.svc");
         assert_eq!(text(&bound, "root"), None);

@@ -33,7 +33,8 @@ pub async fn cleanup(tools: &Tools, instance: &ServiceInstance) -> Result<(), Er
     let bindings: Api<Secret> = Api::namespaced(tools.client.clone(), &instance.spec.namespace);
     delete(&bindings, &instance.spec.binding_secret).await?;
     let api: Api<ServiceInstance> = Api::namespaced(tools.client.clone(), &namespace);
-    let rest: Vec<&String> = instance.finalizers().iter().filter(|finalizer| *finalizer != names::FINALIZER).collect();
+    let rest: Vec<&String> =
+        instance.finalizers().iter().filter(|finalizer| *finalizer != names::FINALIZER).collect();
     let patch = serde_json::json!({
         "metadata": { "finalizers": rest, "resourceVersion": instance.resource_version() }
     });

@@ -45,7 +45,9 @@ pub async fn run(tools: Tools, shutdown: CancellationToken) {
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::finalizers), Default::default());
     let ours = config().labels(&format!("{}={},{INSTANCE_LABEL}", names::LABEL_MANAGED_BY, names::OPERATOR));
-    let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(tools.client.clone()), ours).default_backoff().touched_objects();
+    let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(tools.client.clone()), ours)
+        .default_backoff()
+        .touched_objects();
     Controller::for_stream(instances, reader)
         .watches_stream(secrets, |secret: PartialObjectMeta<Secret>| owner(&secret))
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
@@ -65,7 +67,10 @@ fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<DeserializeGuar
     Some(ObjectRef::new(label(INSTANCE_LABEL)?).within(&names::services_namespace(&workspace)))
 }
 
-async fn reconcile(object: Arc<DeserializeGuard<ServiceInstance>>, tools: Arc<Tools>) -> Result<Action, Error> {
+async fn reconcile(
+    object: Arc<DeserializeGuard<ServiceInstance>>,
+    tools: Arc<Tools>,
+) -> Result<Action, Error> {
     let instance = match &object.0 {
         Ok(instance) => instance,
         Err(error) => return Err(Error::Invalid(error.to_string())),
@@ -73,7 +78,8 @@ async fn reconcile(object: Arc<DeserializeGuard<ServiceInstance>>, tools: Arc<To
     if !*tools.leader.borrow() {
         return Ok(Action::requeue(SOON));
     }
-    let limit = Duration::from_secs(u64::try_from(instance.spec.timeout_seconds).unwrap_or(300)).saturating_add(MARGIN);
+    let limit = Duration::from_secs(u64::try_from(instance.spec.timeout_seconds).unwrap_or(300))
+        .saturating_add(MARGIN);
     match tokio::time::timeout(limit, reconcile_now(instance, &tools)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Error::Release(crate::helm::failure::translate("timed out: the reconcile was ended"))),
@@ -87,7 +93,8 @@ async fn reconcile_now(instance: &ServiceInstance, tools: &Tools) -> Result<Acti
     let outcome = converge(instance, tools).await;
     let now = tools.clock.now();
     // The newest object: a run takes minutes, and its status was written when it began.
-    let api: Api<ServiceInstance> = Api::namespaced(tools.client.clone(), &instance.namespace().unwrap_or_default());
+    let api: Api<ServiceInstance> =
+        Api::namespaced(tools.client.clone(), &instance.namespace().unwrap_or_default());
     let Some(present) = api.get_opt(&instance.name_any()).await? else { return Ok(Action::await_change()) };
     match outcome {
         Ok(Converged::Applied(applied)) => {
@@ -100,7 +107,12 @@ async fn reconcile_now(instance: &ServiceInstance, tools: &Tools) -> Result<Acti
         }
         Err(error) => {
             if let Error::Release(release) = &error {
-                tracing::warn!(instance = instance.name_any(), words = release.words, detail = release.detail, "run failed");
+                tracing::warn!(
+                    instance = instance.name_any(),
+                    words = release.words,
+                    detail = release.detail,
+                    "run failed"
+                );
                 tools.events.warning(instance, "ReleaseFailed", "Reconcile", &release.words).await;
             }
             publish(&tools.client, &present, &next(&present, &Outcome::Failed(&error), now)).await?;
@@ -124,7 +136,9 @@ async fn converge(instance: &ServiceInstance, tools: &Tools) -> Result<Converged
     let plan = validate(instance, &found, tools.clock.now())?;
     match plan.run {
         Run::After(after) => return Ok(Converged::Waits(after)),
-        Run::Now => publish(&tools.client, instance, &next(instance, &Outcome::Running, tools.clock.now())).await?,
+        Run::Now => {
+            publish(&tools.client, instance, &next(instance, &Outcome::Running, tools.clock.now())).await?
+        }
         Run::NotNeeded => {}
     }
     apply(tools, &plan).await.map(Converged::Applied)
@@ -140,7 +154,8 @@ async fn end(instance: &ServiceInstance, tools: &Tools) -> Result<Action, Error>
         return Ok(Action::await_change());
     }
     publish(&tools.client, instance, &next(instance, &Outcome::CleaningUp, now)).await?;
-    let api: Api<ServiceInstance> = Api::namespaced(tools.client.clone(), &instance.namespace().unwrap_or_default());
+    let api: Api<ServiceInstance> =
+        Api::namespaced(tools.client.clone(), &instance.namespace().unwrap_or_default());
     let Some(present) = api.get_opt(&instance.name_any()).await? else { return Ok(Action::await_change()) };
     cleanup(tools, &present).await?;
     Ok(Action::await_change())

@@ -55,8 +55,18 @@ pub fn next(instance: &ServiceInstance, outcome: &Outcome<'_>, now: Timestamp) -
         }
         Outcome::CleaningUp => {
             "wird gelöscht".clone_into(&mut status.message);
-            set(&mut status.conditions, Assessment::yes(DELETING, reason::DELETION_RUNNING, "wird gelöscht"), generation, now);
-            set(&mut status.conditions, Assessment::no(READY, reason::DELETION_RUNNING, "wird gelöscht"), generation, now);
+            set(
+                &mut status.conditions,
+                Assessment::yes(DELETING, reason::DELETION_RUNNING, "wird gelöscht"),
+                generation,
+                now,
+            );
+            set(
+                &mut status.conditions,
+                Assessment::no(READY, reason::DELETION_RUNNING, "wird gelöscht"),
+                generation,
+                now,
+            );
         }
     }
     status
@@ -97,7 +107,12 @@ fn applied_now(
     }
 }
 
-fn failed(status: &mut ServiceInstanceStatus, error: &Error, (generation, changed): (i64, bool), now: Timestamp) {
+fn failed(
+    status: &mut ServiceInstanceStatus,
+    error: &Error,
+    (generation, changed): (i64, bool),
+    now: Timestamp,
+) {
     let why = match error {
         Error::Release(_) => reason::RELEASE_FAILED,
         Error::Invalid(_) => reason::INVALID_SPEC,
@@ -113,7 +128,8 @@ fn failed(status: &mut ServiceInstanceStatus, error: &Error, (generation, change
         status.release.attempts = attempts;
         status.release.next_retry_time = Some(Time(whole_seconds(after)));
         "failed".clone_into(&mut status.release.state);
-        status.message = format!("{} (Versuch {attempts}, nächster um {} UTC)", release.words, after.strftime("%H:%M:%S"));
+        status.message =
+            format!("{} (Versuch {attempts}, nächster um {} UTC)", release.words, after.strftime("%H:%M:%S"));
         let message = status.message.clone();
         set_steps(status, [StepState::Done, StepState::Failed, StepState::Pending], &message, now);
         set(&mut status.conditions, Assessment::no(RELEASE_APPLIED, why, &message), generation, now);
@@ -123,7 +139,11 @@ fn failed(status: &mut ServiceInstanceStatus, error: &Error, (generation, change
 }
 
 fn set_steps(status: &mut ServiceInstanceStatus, states: [StepState; 3], message: &str, now: Timestamp) {
-    let steps = [("secret", "Zugangsdaten erzeugt"), ("release", "Dienst eingerichtet"), ("binding", "Zugangsdaten bereitgestellt")];
+    let steps = [
+        ("secret", "Zugangsdaten erzeugt"),
+        ("release", "Dienst eingerichtet"),
+        ("binding", "Zugangsdaten bereitgestellt"),
+    ];
     let before = std::mem::take(&mut status.steps);
     status.steps = steps
         .into_iter()
@@ -149,7 +169,8 @@ pub async fn publish(
     if instance.status.as_ref() == Some(status) {
         return Ok(());
     }
-    let api: Api<ServiceInstance> = Api::namespaced(client.clone(), &instance.namespace().unwrap_or_default());
+    let api: Api<ServiceInstance> =
+        Api::namespaced(client.clone(), &instance.namespace().unwrap_or_default());
     let patch = serde_json::json!({ "status": status });
     match api.patch_status(&instance.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(_) => Ok(()),

@@ -37,10 +37,16 @@ pub enum Run {
 ///
 /// # Errors
 /// [`Error::Invalid`] for what no retry can help.
-pub fn validate<'a>(instance: &'a ServiceInstance, found: &'a Found, now: Timestamp) -> Result<Plan<'a>, Error> {
+pub fn validate<'a>(
+    instance: &'a ServiceInstance,
+    found: &'a Found,
+    now: Timestamp,
+) -> Result<Plan<'a>, Error> {
     let spec = &instance.spec;
     if !spec.chart.starts_with("oci://") || !spec.chart.contains("@sha256:") {
-        return Err(Error::Invalid("das Chart ist nicht durch seine Prüfsumme bestimmt (oci://…@sha256:…)".to_owned()));
+        return Err(Error::Invalid(
+            "das Chart ist nicht durch seine Prüfsumme bestimmt (oci://…@sha256:…)".to_owned(),
+        ));
     }
     let mut values: Map<String, Value> = serde_json::from_str(&spec.values_json)
         .map_err(|_| Error::Invalid("die Werte sind kein JSON-Objekt".to_owned()))?;
@@ -53,7 +59,10 @@ pub fn validate<'a>(instance: &'a ServiceInstance, found: &'a Found, now: Timest
 /// What no plan and no parameter can set: the last word is the platform's.
 fn lay_platform_over(values: &mut Map<String, Value>, spec: &ServiceInstanceSpec) {
     values.insert("fullnameOverride".to_owned(), Value::from(spec.instance.clone()));
-    values.insert("existingSecret".to_owned(), Value::from(super::dereference::credentials_name(&spec.instance)));
+    values.insert(
+        "existingSecret".to_owned(),
+        Value::from(super::dereference::credentials_name(&spec.instance)),
+    );
     let platform = serde_json::json!({
         "member": spec.member,
         "tenant": spec.tenant,

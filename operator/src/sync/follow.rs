@@ -112,7 +112,8 @@ impl Follower {
             known_store_id: state.known.store_id.clone(),
             operator_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let mut stream = ClusterServiceClient::new(self.channel.clone()).follow_desired_state(request).await?.into_inner();
+        let mut stream =
+            ClusterServiceClient::new(self.channel.clone()).follow_desired_state(request).await?.into_inner();
         let mut collecting = Some(Collecting::default());
         let mut retry = tokio::time::interval(PENDING_EVERY);
         let mut leader = self.leader.clone();
@@ -137,7 +138,8 @@ impl Follower {
                 }
                 Some(Event::SnapshotEnd(end)) => {
                     // A later snapshot on the same stream (after a compaction) begins anew.
-                    let snapshot = collecting.replace(Collecting::default()).unwrap_or_default().finish(&end)?;
+                    let snapshot =
+                        collecting.replace(Collecting::default()).unwrap_or_default().finish(&end)?;
                     self.accept(&mut state, next, snapshot).await?;
                     *whole = true;
                 }
@@ -210,7 +212,10 @@ impl Follower {
         let tenants = tenants.items.into_iter().map(|tenant| tenant.spec.desired);
         let instances = instances.items.into_iter().map(|instance| instance.spec.desired);
         for desired in tenants.chain(instances).filter(|desired| !state.objects.contains_key(&desired.name)) {
-            tracing::warn!(object = desired.name, "orphan: on the cluster, in no snapshot; nothing is deleted");
+            tracing::warn!(
+                object = desired.name,
+                "orphan: on the cluster, in no snapshot; nothing is deleted"
+            );
             self.tell(Report::orphan(&desired)).await;
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! Writes desired records into this cluster's objects, one at a time, the whole record each time.
 
 use allmende_crds::{
-    Desired, GroupBinding, GroupRole, ResourceAmounts, SecretField, ServiceInstance, ServiceInstanceSpec, Tenant,
-    TenantSpec, names,
+    Desired, GroupBinding, GroupRole, ResourceAmounts, SecretField, ServiceInstance, ServiceInstanceSpec,
+    Tenant, TenantSpec, names,
 };
 use allmende_proto::v1::{self, desired_object::Body};
 use kube::{

@@ -89,7 +89,13 @@ fn phase(conditions: &[Condition], observed: i64, desired: &Desired) -> Phase {
     let Some(ready) = conditions.iter().find(|condition| condition.type_ == conditions::READY) else {
         return Phase::Progressing;
     };
-    let failures = [reason::NAMESPACE_TAKEN, reason::INVALID_SPEC, reason::REFUSED, reason::TIMED_OUT, reason::RELEASE_FAILED];
+    let failures = [
+        reason::NAMESPACE_TAKEN,
+        reason::INVALID_SPEC,
+        reason::REFUSED,
+        reason::TIMED_OUT,
+        reason::RELEASE_FAILED,
+    ];
     match ready.status.as_str() {
         "True" if observed == desired.generation => Phase::Ready,
         "False" if failures.contains(&ready.reason.as_str()) => Phase::Failed,
@@ -223,7 +229,8 @@ impl Reporter {
             epoch: known.epoch,
             observations,
         };
-        let answer = ClusterServiceClient::new(self.channel.clone()).report_observations(request).await?.into_inner();
+        let answer =
+            ClusterServiceClient::new(self.channel.clone()).report_observations(request).await?.into_inner();
         for refused in answer.refused {
             tracing::info!(object = refused.name, reason = refused.reason, "an observation was not taken");
         }

@@ -66,7 +66,12 @@ mod tests {
     use super::*;
 
     fn object(number: u32, generation: u64, deleting: bool) -> DesiredObject {
-        DesiredObject { name: format!("members/m/tenants/t{number}"), generation, deleting, ..Default::default() }
+        DesiredObject {
+            name: format!("members/m/tenants/t{number}"),
+            generation,
+            deleting,
+            ..Default::default()
+        }
     }
 
     fn end(objects: &[DesiredObject]) -> SnapshotEnd {

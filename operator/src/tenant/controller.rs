@@ -49,12 +49,17 @@ type Object = DeserializeGuard<Tenant>;
 pub async fn run(context: Context, shutdown: CancellationToken) {
     let client = context.client();
     let (reader, writer) = reflector::store::<Object>();
-    let tenants = watcher(Api::<Object>::all(client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
-        .default_backoff()
-        .reflect(writer)
-        .touched_objects()
-        .predicate_filter(predicates::generation.combine(predicates::finalizers), kube::runtime::PredicateConfig::default());
-    let config = Config::default().concurrency(context.policy.concurrency).debounce(Duration::from_millis(100));
+    let tenants =
+        watcher(Api::<Object>::all(client.clone()), watcher::Config::default().timeout(WATCH_SECONDS))
+            .default_backoff()
+            .reflect(writer)
+            .touched_objects()
+            .predicate_filter(
+                predicates::generation.combine(predicates::finalizers),
+                kube::runtime::PredicateConfig::default(),
+            );
+    let config =
+        Config::default().concurrency(context.policy.concurrency).debounce(Duration::from_millis(100));
     Runtime::for_stream(tenants, reader)
         .with_config(config)
         .watches_stream(children::<Namespace>(client.clone()), tenants_of)
@@ -73,7 +78,9 @@ pub async fn run(context: Context, shutdown: CancellationToken) {
         .await;
 }
 
-fn children<K>(client: kube::Client) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static
+fn children<K>(
+    client: kube::Client,
+) -> impl Stream<Item = Result<PartialObjectMeta<K>, watcher::Error>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + std::fmt::Debug + 'static,
 {
@@ -153,7 +160,10 @@ async fn converge_and_tell(tenant: &Tenant, context: &Context, deletion: &Deleti
     }
     let now = context.clock.now();
     // Also when a step failed: people must see why.
-    let told = status::publish(context, tenant, |present| status::next(present, &outcome, deletion, progress.clone(), now)).await;
+    let told = status::publish(context, tenant, |present| {
+        status::next(present, &outcome, deletion, progress.clone(), now)
+    })
+    .await;
     let changed = match &outcome {
         Err(error) if error.category() != Category::Conflict => {
             context.events.warning(tenant, error.reason(), "Reconcile", &error.message()).await;
@@ -179,7 +189,8 @@ async fn ensure_finalizer(tenant: &Tenant, context: &Context) -> Result<(), Erro
     if tenant.finalizers().iter().any(|name| name == names::FINALIZER) {
         return Ok(());
     }
-    let finalizers: Vec<String> = tenant.finalizers().iter().cloned().chain([names::FINALIZER.to_owned()]).collect();
+    let finalizers: Vec<String> =
+        tenant.finalizers().iter().cloned().chain([names::FINALIZER.to_owned()]).collect();
     context.applier.set_finalizers(&Api::<Tenant>::all(context.client()), tenant, &finalizers).await
 }
 

@@ -16,7 +16,10 @@ pub async fn proceed(context: &Context, tenant: &Tenant) -> Result<Deletion, Err
     let services = names::services_namespace(&workspace);
     let kept = instances_to_keep(context, &services).await?;
     if !kept.is_empty() {
-        return Ok(Deletion::NotAllowed(format!("service instances are not being deleted: {}", kept.join(", "))));
+        return Ok(Deletion::NotAllowed(format!(
+            "service instances are not being deleted: {}",
+            kept.join(", ")
+        )));
     }
     let mut awaited = Vec::new();
     for name in [services, workspace] {
@@ -27,7 +30,8 @@ pub async fn proceed(context: &Context, tenant: &Tenant) -> Result<Deletion, Err
     if !awaited.is_empty() {
         return Ok(Deletion::Running(format!("waiting for the end of {}", awaited.join(" and "))));
     }
-    let others: Vec<String> = tenant.finalizers().iter().filter(|name| *name != names::FINALIZER).cloned().collect();
+    let others: Vec<String> =
+        tenant.finalizers().iter().filter(|name| *name != names::FINALIZER).cloned().collect();
     context.applier.set_finalizers(&Api::<Tenant>::all(context.client()), tenant, &others).await?;
     Ok(Deletion::Running("everything is gone".to_owned()))
 }
@@ -37,13 +41,19 @@ async fn instances_to_keep(context: &Context, services: &str) -> Result<Vec<Stri
     let api: Api<ServiceInstance> = Api::namespaced(context.client(), services);
     let read = Error::cluster(format!("list the service instances of {services}"));
     let all = api.list(&ListParams::default()).await.map_err(read)?;
-    Ok(all.items.into_iter().filter(|instance| !instance.spec.desired.deleting).map(|instance| instance.name_any()).collect())
+    Ok(all
+        .items
+        .into_iter()
+        .filter(|instance| !instance.spec.desired.deleting)
+        .map(|instance| instance.name_any())
+        .collect())
 }
 
 /// Whether the namespace is still there. One that is not ours is none of this tenant's.
 async fn delete_namespace(context: &Context, tenant: &Tenant, name: &str) -> Result<bool, Error> {
     let api: Api<Namespace> = Api::all(context.client());
-    let Some(found) = api.get_opt(name).await.map_err(Error::cluster(format!("read namespace {name}")))? else {
+    let Some(found) = api.get_opt(name).await.map_err(Error::cluster(format!("read namespace {name}")))?
+    else {
         return Ok(false);
     };
     let spec = &tenant.spec;

@@ -58,7 +58,8 @@ pub async fn dereference(client: &Client, tenant: &Tenant) -> Result<Found, Erro
 
 async fn read(client: &Client, name: &str, roles: &[&str]) -> Result<FoundNamespace, Error> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let namespace = namespaces.get_opt(name).await.map_err(Error::cluster(format!("read namespace {name}")))?;
+    let namespace =
+        namespaces.get_opt(name).await.map_err(Error::cluster(format!("read namespace {name}")))?;
     // In a namespace that is not there is nothing to read.
     if namespace.is_none() {
         return Ok(FoundNamespace::default());

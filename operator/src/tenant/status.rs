@@ -141,7 +141,8 @@ pub fn next(
             status.steps = progress.into_steps(&status.steps, now);
         }
         // A server that is away for a moment does not make unready what was ready and still stands.
-        Err(error) if was_converged && matches!(error.category(), Category::Transient | Category::TimedOut) => {}
+        Err(error)
+            if was_converged && matches!(error.category(), Category::Transient | Category::TimedOut) => {}
         Err(error) => {
             progress.fail(&error.message());
             status.steps = progress.into_steps(&status.steps, now);
@@ -176,7 +177,12 @@ fn tell_deletion(status: &mut TenantStatus, deletion: &Deletion, generation: i64
         Deletion::Running(what) => {
             let deleting = Assessment::yes(DELETING, reason::DELETION_RUNNING, what.clone());
             conditions::set(list, deleting, generation, now);
-            conditions::set(list, Assessment::no(READY, reason::DELETION_RUNNING, what.clone()), generation, now);
+            conditions::set(
+                list,
+                Assessment::no(READY, reason::DELETION_RUNNING, what.clone()),
+                generation,
+                now,
+            );
         }
     }
     let ready = status.conditions.iter().find(|condition| condition.type_ == READY);
@@ -188,7 +194,10 @@ fn tell_deletion(status: &mut TenantStatus, deletion: &Deletion, generation: i64
 pub fn is_converged(tenant: &Tenant) -> bool {
     tenant.status.as_ref().is_some_and(|status| {
         status.observed_generation == tenant.metadata.generation.unwrap_or_default()
-            && status.conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
+            && status
+                .conditions
+                .iter()
+                .any(|condition| condition.type_ == READY && condition.status == "True")
     })
 }
 
@@ -208,7 +217,8 @@ fn assess(outcome: &Result<Applied, Error>, was_converged: bool) -> Vec<Assessme
             ]
         }
         Err(error) => {
-            let passing = matches!(error.category(), Category::Transient | Category::TimedOut | Category::Conflict);
+            let passing =
+                matches!(error.category(), Category::Transient | Category::TimedOut | Category::Conflict);
             if was_converged && passing && !matches!(error, Error::NamespaceTerminating(_)) {
                 return Vec::new();
             }
@@ -239,7 +249,9 @@ fn record_lifecycle(status: &mut TenantStatus, tenant: &Tenant, applied: &Applie
     let generation = tenant.spec.desired.generation;
     let kind = if !status.lifecycle.iter().any(|entry| entry.kind == LifecycleKind::Ready) {
         LifecycleKind::Ready
-    } else if status.enforced_quota != applied.enforced && status.lifecycle.iter().all(|entry| entry.generation < generation) {
+    } else if status.enforced_quota != applied.enforced
+        && status.lifecycle.iter().all(|entry| entry.generation < generation)
+    {
         LifecycleKind::Resized
     } else {
         return;
@@ -257,7 +269,11 @@ fn record_lifecycle(status: &mut TenantStatus, tenant: &Tenant, applied: &Applie
 ///
 /// # Errors
 /// When the API server refuses or does not answer.
-pub async fn publish(context: &Context, tenant: &Tenant, next: impl Fn(&Tenant) -> TenantStatus) -> Result<bool, Error> {
+pub async fn publish(
+    context: &Context,
+    tenant: &Tenant,
+    next: impl Fn(&Tenant) -> TenantStatus,
+) -> Result<bool, Error> {
     if tenant.status.as_ref() == Some(&next(tenant)) {
         return Ok(false);
     }

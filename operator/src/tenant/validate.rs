@@ -77,7 +77,8 @@ pub fn is_ours(namespace: &Namespace, member: &str, tenant: &str, desired_name: 
     let by_labels = label(names::LABEL_MANAGED_BY) == Some(names::OPERATOR)
         && label(names::LABEL_MEMBER) == Some(member)
         && label(names::LABEL_TENANT) == Some(tenant);
-    let by_annotation = namespace.annotations().get(names::ANNOTATION_DESIRED_NAME).is_some_and(|name| name == desired_name);
+    let by_annotation =
+        namespace.annotations().get(names::ANNOTATION_DESIRED_NAME).is_some_and(|name| name == desired_name);
     by_labels || by_annotation
 }
 
@@ -102,7 +103,8 @@ fn wrong_fields(tenant: &Tenant) -> Vec<String> {
     if name.len() > WORKSPACE_NAME_MAX {
         wrong.push(format!("the name {name} is longer than {WORKSPACE_NAME_MAX} characters"));
     }
-    for (field, amounts) in [("workspaceQuota", spec.workspace_quota), ("servicesQuota", spec.services_quota)] {
+    for (field, amounts) in [("workspaceQuota", spec.workspace_quota), ("servicesQuota", spec.services_quota)]
+    {
         let parts = [amounts.cpu_milli, amounts.memory_bytes, amounts.storage_bytes, amounts.pods];
         if parts.iter().any(|amount| *amount < 0) {
             wrong.push(format!("{field} has a negative amount"));
@@ -111,7 +113,10 @@ fn wrong_fields(tenant: &Tenant) -> Vec<String> {
     for (index, binding) in spec.group_bindings.iter().enumerate() {
         // Such groups hold all users or the cluster's own parts: no member's group is called so.
         if binding.group.is_empty() || binding.group.starts_with("system:") {
-            wrong.push(format!("groupBindings[{index}].group must be a member's group, not {:?}", binding.group));
+            wrong.push(format!(
+                "groupBindings[{index}].group must be a member's group, not {:?}",
+                binding.group
+            ));
         }
     }
     wrong
@@ -134,22 +139,31 @@ fn plan(tenant: &Tenant, policy: &Policy) -> TenantPlan {
     };
     let groups = |wanted: Option<GroupRole>| {
         let matches = |binding: &&GroupBinding| wanted.is_none_or(|role| binding.role == role);
-        let mut groups: Vec<String> = spec.group_bindings.iter().filter(matches).map(|binding| binding.group.clone()).collect();
+        let mut groups: Vec<String> =
+            spec.group_bindings.iter().filter(matches).map(|binding| binding.group.clone()).collect();
         groups.sort();
         groups.dedup();
         groups
     };
-    let not_empty = |roles: Vec<(&'static str, Vec<String>)>| roles.into_iter().filter(|(_, groups)| !groups.is_empty()).collect();
+    let not_empty = |roles: Vec<(&'static str, Vec<String>)>| {
+        roles.into_iter().filter(|(_, groups)| !groups.is_empty()).collect()
+    };
     let workspace_roles = not_empty(vec![
         (names::ROLE_WORKSPACE_ADMIN, groups(Some(GroupRole::Admin))),
         (names::ROLE_WORKSPACE_VIEWER, groups(Some(GroupRole::Viewer))),
     ]);
     let services_roles = not_empty(vec![(names::ROLE_SERVICES_VIEWER, groups(None))]);
     TenantPlan {
-        workspace: namespace(NamespaceKind::Workspace, &workspace, &services, spec.workspace_quota, workspace_roles),
-        services: spec
-            .services
-            .then(|| namespace(NamespaceKind::Services, &services, &workspace, spec.services_quota, services_roles)),
+        workspace: namespace(
+            NamespaceKind::Workspace,
+            &workspace,
+            &services,
+            spec.workspace_quota,
+            workspace_roles,
+        ),
+        services: spec.services.then(|| {
+            namespace(NamespaceKind::Services, &services, &workspace, spec.services_quota, services_roles)
+        }),
     }
 }
 
@@ -210,7 +224,9 @@ mod tests {
 
     #[test]
     fn our_namespace_that_lost_its_labels_is_still_ours() {
-        let found = namespace(json!({"name": "m-1-prod", "annotations": {"allmende.eu/desired-name": "members/m-1/tenants/prod"}}));
+        let found = namespace(
+            json!({"name": "m-1-prod", "annotations": {"allmende.eu/desired-name": "members/m-1/tenants/prod"}}),
+        );
         assert!(validate(&tenant(|_| {}), &found, &Policy::default()).is_ok());
     }
 
@@ -218,10 +234,14 @@ mod tests {
     fn a_role_without_groups_is_not_bound() {
         let tenant = tenant(|object| {
             object["spec"]["services"] = json!(true);
-            object["spec"]["groupBindings"] = json!([{"group": "b", "role": "viewer"}, {"group": "a", "role": "viewer"}]);
+            object["spec"]["groupBindings"] =
+                json!([{"group": "b", "role": "viewer"}, {"group": "a", "role": "viewer"}]);
         });
         let plan = validate(&tenant, &Found::default(), &Policy::default()).unwrap();
-        assert_eq!(plan.workspace.roles, [(names::ROLE_WORKSPACE_VIEWER, vec!["a".to_owned(), "b".to_owned()])]);
+        assert_eq!(
+            plan.workspace.roles,
+            [(names::ROLE_WORKSPACE_VIEWER, vec!["a".to_owned(), "b".to_owned()])]
+        );
         assert_eq!(plan.services.unwrap().roles.len(), 1);
     }
 }

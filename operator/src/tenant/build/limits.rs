@@ -25,5 +25,8 @@ pub(super) fn build(plan: &NamespacePlan) -> LimitRange {
 }
 
 fn map(cpu_milli: i64, memory_bytes: i64) -> BTreeMap<String, Quantity> {
-    BTreeMap::from([("cpu".to_owned(), from_milli(cpu_milli)), ("memory".to_owned(), from_whole(memory_bytes))])
+    BTreeMap::from([
+        ("cpu".to_owned(), from_milli(cpu_milli)),
+        ("memory".to_owned(), from_whole(memory_bytes)),
+    ])
 }

@@ -35,7 +35,8 @@ pub(super) fn build(plan: &NamespacePlan) -> Namespace {
     let mut labels = labels(plan);
     labels.insert(names::LABEL_NAMESPACE_KIND.to_owned(), kind.to_owned());
     labels.extend(POD_SECURITY.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    let annotations = BTreeMap::from([(names::ANNOTATION_DESIRED_NAME.to_owned(), plan.desired_name.clone())]);
+    let annotations =
+        BTreeMap::from([(names::ANNOTATION_DESIRED_NAME.to_owned(), plan.desired_name.clone())]);
     Namespace {
         metadata: ObjectMeta {
             name: Some(plan.name.clone()),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use allmende_crds::names;
 use k8s_openapi::{
     api::networking::v1::{
-        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicySpec,
+        NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+        NetworkPolicyPort, NetworkPolicySpec,
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
@@ -21,7 +22,8 @@ const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 const NAMESPACE_INGRESS: &str = "ingress";
 
 pub(super) fn build(plan: &NamespacePlan) -> NetworkPolicy {
-    let own = NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() };
+    let own =
+        NetworkPolicyPeer { pod_selector: Some(LabelSelector::default()), ..NetworkPolicyPeer::default() };
     let other = namespace(NAMESPACE_NAME_LABEL, &plan.counterpart);
     let dns = NetworkPolicyEgressRule {
         to: Some(vec![namespace(NAMESPACE_NAME_LABEL, "kube-system")]),
@@ -56,5 +58,9 @@ fn namespace(label: &str, value: &str) -> NetworkPolicyPeer {
 }
 
 fn port(protocol: &str, port: i32) -> NetworkPolicyPort {
-    NetworkPolicyPort { protocol: Some(protocol.to_owned()), port: Some(IntOrString::Int(port)), end_port: None }
+    NetworkPolicyPort {
+        protocol: Some(protocol.to_owned()),
+        port: Some(IntOrString::Int(port)),
+        end_port: None,
+    }
 }

@@ -43,7 +43,9 @@ pub fn is_enforced(wanted: &ResourceQuota, found: &ResourceQuota) -> bool {
     let enforced = found.status.as_ref().and_then(|status| status.hard.as_ref());
     let (Some(wanted), Some(enforced)) = (wanted, enforced) else { return false };
     wanted.iter().all(|(name, amount)| {
-        enforced.get(name).is_some_and(|found| parse_milli(&found.0).is_some() && parse_milli(&found.0) == parse_milli(&amount.0))
+        enforced.get(name).is_some_and(|found| {
+            parse_milli(&found.0).is_some() && parse_milli(&found.0) == parse_milli(&amount.0)
+        })
     })
 }
 

@@ -14,8 +14,12 @@ use super::{
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 pub(super) fn build(plan: &NamespacePlan) -> Vec<RoleBinding> {
-    let groups = plan.roles.iter().map(|(role, groups)| binding(plan, role, groups.iter().map(|name| group(name)).collect()));
-    let release = (plan.kind == NamespaceKind::Services).then(|| binding(plan, names::ROLE_RELEASE, vec![release_account(plan)]));
+    let groups = plan
+        .roles
+        .iter()
+        .map(|(role, groups)| binding(plan, role, groups.iter().map(|name| group(name)).collect()));
+    let release = (plan.kind == NamespaceKind::Services)
+        .then(|| binding(plan, names::ROLE_RELEASE, vec![release_account(plan)]));
     groups.chain(release).collect()
 }
 
@@ -31,13 +35,22 @@ pub(super) fn account(plan: &NamespacePlan) -> ServiceAccount {
 fn binding(plan: &NamespacePlan, role: &str, subjects: Vec<Subject>) -> RoleBinding {
     RoleBinding {
         metadata: metadata(plan, role),
-        role_ref: RoleRef { api_group: RBAC.to_owned(), kind: "ClusterRole".to_owned(), name: role.to_owned() },
+        role_ref: RoleRef {
+            api_group: RBAC.to_owned(),
+            kind: "ClusterRole".to_owned(),
+            name: role.to_owned(),
+        },
         subjects: Some(subjects),
     }
 }
 
 fn group(name: &str) -> Subject {
-    Subject { api_group: Some(RBAC.to_owned()), kind: "Group".to_owned(), name: name.to_owned(), namespace: None }
+    Subject {
+        api_group: Some(RBAC.to_owned()),
+        kind: "Group".to_owned(),
+        name: name.to_owned(),
+        namespace: None,
+    }
 }
 
 fn release_account(plan: &NamespacePlan) -> Subject {
