@@ -19,6 +19,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// How long a start waits for etcd.
+const ETCD_WITHIN: Duration = Duration::from_secs(120);
+
 /// How often changed certificate files are looked for.
 const CERTIFICATES_EVERY: Duration = Duration::from_secs(2);
 
@@ -34,7 +37,9 @@ async fn main() -> anyhow::Result<()> {
         crl: config.crl.clone(),
     };
     let tls = ServerTls::load(paths)?;
-    let store = Store::connect(&StoreConfig::new(config.etcd_endpoints.clone())).await.context("etcd")?;
+    let store = Store::connect_within(&StoreConfig::new(config.etcd_endpoints.clone()), ETCD_WITHIN)
+        .await
+        .context("etcd")?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), store = ?store.identity(), "allmende-api starts");
     let documents = DocumentStore::open(&config.documents_dir).await.context("documents directory")?;
     let mut registry = prometheus_client::registry::Registry::default();

@@ -1,6 +1,6 @@
 //! `allmende-billing`: see the library.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use allmende_billing::{Clock, Worker, config::Config, follow::follow, metrics::BillingMetrics};
 use allmende_store::{Store, StoreConfig, objects::DocumentStore};
@@ -11,6 +11,9 @@ use prometheus_client::registry::Registry;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+/// How long a start waits for etcd.
+const ETCD_WITHIN: Duration = Duration::from_secs(120);
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let config = Config::parse();
@@ -18,7 +21,9 @@ async fn main() -> anyhow::Result<()> {
     let documents = DocumentStore::open(&config.documents_dir)
         .await
         .context("the documents' directory cannot be made")?;
-    let store = Store::connect(&StoreConfig::new(config.etcd_endpoints.clone())).await.context("etcd")?;
+    let store = Store::connect_within(&StoreConfig::new(config.etcd_endpoints.clone()), ETCD_WITHIN)
+        .await
+        .context("etcd")?;
     let mut registry = Registry::default();
     let metrics = BillingMetrics::register(&mut registry);
     let stop = CancellationToken::new();

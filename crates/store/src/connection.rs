@@ -38,6 +38,9 @@ pub struct Store {
     identity: Arc<StoreIdentity>,
 }
 
+/// Between two tries of [`Store::connect_within`].
+const CONNECT_EVERY: Duration = Duration::from_millis(500);
+
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store").field("identity", &self.identity).finish_non_exhaustive()
@@ -61,6 +64,24 @@ impl Store {
         let mut store = Self { client: Arc::new(client), identity: Arc::new(unopened) };
         store.identity = Arc::new(schema::open(&store).await?);
         Ok(store)
+    }
+
+    /// As [`connect`](Self::connect), but waits for an etcd that does not answer yet: where all starts at once, the one that comes
+    /// last would else end the others.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); etcd's silence only after `limit`.
+    pub async fn connect_within(config: &StoreConfig, limit: Duration) -> Result<Self, StoreError> {
+        let end = tokio::time::Instant::now() + limit;
+        loop {
+            match Self::connect(config).await {
+                Err(StoreError::Unavailable(reason)) if tokio::time::Instant::now() < end => {
+                    tracing::info!(reason, "etcd does not answer yet");
+                    tokio::time::sleep(CONNECT_EVERY).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Id and epoch of this store.

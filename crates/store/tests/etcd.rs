@@ -237,3 +237,16 @@ async fn a_transaction_beyond_etcds_limits_is_refused_before_it_is_sent() {
     assert!(matches!(store.commit(large).await, Err(StoreError::Limit(_))));
     assert!(store.scan(&keys::clusters(), None, 10).await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_start_waits_for_an_etcd_that_comes_later_but_not_for_ever() {
+    let mut etcd = TestEtcd::start().await;
+    let config = StoreConfig::new(vec![etcd.endpoint()]);
+    etcd.kill();
+    let refused = Store::connect_within(&config, std::time::Duration::from_millis(600)).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    let waits =
+        tokio::spawn(async move { Store::connect_within(&config, std::time::Duration::from_secs(60)).await });
+    etcd.resume_from_disk().await;
+    assert_eq!(waits.await.unwrap().unwrap().identity().epoch, 1);
+}
