@@ -75,12 +75,6 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     /// 1 while this process holds the lease.
     pub leader: Gauge,
-    /// Seconds since the API was last heard.
-    pub sync_lag_seconds: Gauge,
-    /// Objects that the newest complete snapshot lacks.
-    pub orphans: Gauge,
-    /// Lifecycle facts that the API has not acknowledged.
-    pub facts_pending: Gauge,
     last_list: Arc<AtomicI64>,
 }
 
@@ -97,9 +91,6 @@ impl Metrics {
             drift_repaired: Family::default(),
             writes: Family::default(),
             leader: Gauge::default(),
-            sync_lag_seconds: Gauge::default(),
-            orphans: Gauge::default(),
-            facts_pending: Gauge::default(),
             last_list: Arc::new(AtomicI64::new(i64::MIN)),
         };
         registry.register(
@@ -123,21 +114,6 @@ impl Metrics {
             metrics.writes.clone(),
         );
         registry.register("allmende_operator_leader", "1 while this process leads", metrics.leader.clone());
-        registry.register(
-            "allmende_operator_sync_lag_seconds",
-            "Seconds since the API was last heard",
-            metrics.sync_lag_seconds.clone(),
-        );
-        registry.register(
-            "allmende_operator_orphans",
-            "Objects that the newest snapshot lacks",
-            metrics.orphans.clone(),
-        );
-        registry.register(
-            "allmende_operator_facts_pending",
-            "Lifecycle facts not acknowledged",
-            metrics.facts_pending.clone(),
-        );
         metrics
     }
 

@@ -9,11 +9,7 @@ use anyhow::Context as _;
 use jiff::SignedDuration;
 use kube::{Api, Client, api::ListParams};
 use prometheus_client::registry::Registry;
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, watch},
-    task::JoinSet,
-};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -24,12 +20,7 @@ use crate::{
     leader::{Candidate, Times},
     metrics::Metrics,
     settings::Settings,
-    sync::{
-        facts::FactTeller,
-        follow::Follower,
-        report::{Reporter, watch_objects},
-    },
-    tenant,
+    sync, tenant,
 };
 
 /// How often the API server is asked for a sign of life.
@@ -40,8 +31,6 @@ const SIGN_OF_LIFE_LIMIT: Duration = Duration::from_secs(10);
 const SILENCE_MAX: SignedDuration = SignedDuration::from_secs(360);
 /// Longest wait for reconciles under way when the program ends.
 const END_LIMIT: Duration = Duration::from_secs(20);
-/// Observations that may wait for the reporter.
-const REPORTS_WAITING: usize = 1024;
 
 /// Runs the operator until `shutdown`.
 ///
@@ -89,7 +78,15 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     });
     background.spawn(signs_of_life(context.client(), metrics.clone(), clock));
     background.spawn(show_leader(metrics, leader.clone()));
-    sync(&mut background, &settings, &context, &api);
+    // Each part of the conversation with the API itself waits for the lease; dropping the set ends them.
+    let mut conversation = sync::start(sync::Parts {
+        client: context.client(),
+        channel: api,
+        cluster: settings.cluster.clone(),
+        namespace: settings.namespace.clone(),
+        leader,
+        clock: context.clock.clone(),
+    });
 
     let held = CancellationToken::new();
     let mut election = tokio::spawn(candidate.run(held.clone()));
@@ -104,6 +101,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         tracing::warn!("reconciles under way were cut off");
         work.abort_all();
     }
+    conversation.abort_all();
     background.abort_all();
     held.cancel();
     election.await.context("election")?.context("lease")
@@ -151,46 +149,6 @@ async fn when_leading(
         leads = leader.wait_for(|leads| *leads) => if leads.is_err() { return },
     }
     work.await;
-}
-
-/// The conversation with the API. Each part itself waits for the lease.
-fn sync(
-    background: &mut JoinSet<()>,
-    settings: &Settings,
-    context: &Context,
-    api: &tonic::transport::Channel,
-) {
-    let (reports, received) = mpsc::channel(REPORTS_WAITING);
-    let (followed, following) = watch::channel(None);
-    let follower = Follower {
-        client: context.client(),
-        namespace: settings.namespace.clone(),
-        cluster: settings.cluster.clone(),
-        channel: api.clone(),
-        leader: context.leader.clone(),
-        reports: reports.clone(),
-        followed,
-    };
-    let reporter = Reporter {
-        cluster: settings.cluster.clone(),
-        channel: api.clone(),
-        reports: received,
-        followed: following.clone(),
-        leader: context.leader.clone(),
-    };
-    let clock = context.clock.clone();
-    let facts = FactTeller {
-        client: context.client(),
-        cluster: settings.cluster.clone(),
-        channel: api.clone(),
-        followed: following,
-        leader: context.leader.clone(),
-        now: Arc::new(move || clock.now()),
-    };
-    background.spawn(follower.run());
-    background.spawn(reporter.run());
-    background.spawn(facts.run());
-    background.spawn(watch_objects(context.client(), reports));
 }
 
 async fn signs_of_life(client: Client, metrics: Metrics, clock: Arc<dyn Clock>) {

@@ -1,6 +1,7 @@
 //! One API server for all tests of a binary, an operator on it whose writes can be counted, and how to wait for a condition.
 
 #![allow(unreachable_pub, missing_docs, dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{sync::Arc, time::Duration};
 
