@@ -65,6 +65,7 @@ impl HelmCli {
         }
         command
             .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", files.folder())
             .env("HELM_CACHE_HOME", files.folder().join("cache"))
             .env("HELM_CONFIG_HOME", files.folder().join("config"))
