@@ -77,8 +77,17 @@ impl Operator {
 
     /// Starts it with the lease or without.
     pub async fn start_as(kubernetes: &TestKubernetes, user: &str, leads: bool) -> Self {
+        Self::start_with(kubernetes, user, "system:masters", leads).await
+    }
+
+    /// Starts it in a group of its own: with no more rights than the test gave.
+    pub async fn start_in(kubernetes: &TestKubernetes, user: &str, group: &str) -> Self {
+        Self::start_with(kubernetes, user, group, true).await
+    }
+
+    async fn start_with(kubernetes: &TestKubernetes, user: &str, group: &str, leads: bool) -> Self {
         let alone = ALONE.lock().await;
-        let client = context::client(kubernetes.config_for(user, "system:masters").await).unwrap();
+        let client = context::client(kubernetes.config_for(user, group).await).unwrap();
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
         let (leader, leads) = watch::channel(leads);
         let context = Context::new(
