@@ -117,9 +117,11 @@ impl Follower {
         let mut collecting = Some(Collecting::default());
         let mut retry = tokio::time::interval(PENDING_EVERY);
         let mut leader = self.leader.clone();
+        let mut silence = tokio::time::Instant::now() + SILENCE_MAX;
         loop {
             let message = tokio::select! {
-                message = tokio::time::timeout(SILENCE_MAX, stream.message()) => {
+                message = tokio::time::timeout_at(silence, stream.message()) => {
+                    silence = tokio::time::Instant::now() + SILENCE_MAX;
                     message.map_err(|_| Ended::Silent)??.ok_or(Ended::Closed)?
                 }
                 _ = retry.tick() => {
