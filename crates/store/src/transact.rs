@@ -132,8 +132,7 @@ impl Store {
             match self.commit(txn.clone()).await {
                 Ok(Commit::Committed(_)) => return Ok(Sent::Committed),
                 Ok(Commit::Conflict) if doubt.is_none() => return Ok(Sent::Conflict),
-                // In doubt, a conflict may be our own earlier success: its receipt tells.
-                Ok(Commit::Conflict) => return self.own_receipt(request, token).await,
+                Ok(Commit::Conflict) => return self.resolve(request, earlier, token).await,
                 Err(StoreError::UnknownOutcome(reason)) => {
                     tracing::warn!(
                         reason,
@@ -147,6 +146,23 @@ impl Store {
             }
         }
         self.fence(request, earlier, token).await
+    }
+
+    /// A conflict after a doubt: our own earlier success, which its receipt tells, or a rival's. Where it is a rival's, the fence comes
+    /// before the change is decided anew: a first sending that is still under way must not be applied behind the second decision.
+    async fn resolve(
+        &self,
+        request: &Request<'_>,
+        earlier: Option<&Versioned<Receipt>>,
+        token: &str,
+    ) -> Result<Sent, StoreError> {
+        if let Sent::Committed = self.own_receipt(request, token).await? {
+            return Ok(Sent::Committed);
+        }
+        match self.fence(request, earlier, token).await? {
+            Sent::Abandoned => Ok(Sent::Conflict),
+            known => Ok(known),
+        }
     }
 
     /// Makes sure that the transaction in doubt can never be applied any more, or learns that it was.
@@ -217,4 +233,81 @@ async fn back_off(attempt: u32) {
     let ceiling = 10u64 << attempt.min(6);
     let jitter = u64::from(uuid::Uuid::new_v4().as_bytes()[0]) * ceiling / 256;
     tokio::time::sleep(Duration::from_millis(ceiling / 2 + jitter)).await;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use allmende_domain::{cluster::Cluster, resources::Resources};
+    use allmende_testkit::etcd::TestEtcd;
+
+    use super::*;
+    use crate::StoreConfig;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn cluster(cpu_milli: i64) -> Cluster {
+        Cluster {
+            id: "a".parse().unwrap(),
+            display_name: "a".to_owned(),
+            capacity: Resources { cpu_milli, ..Resources::ZERO },
+            carved: Resources::ZERO,
+            create_time: NOW,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_fence_shut_out_is_never_applied_and_the_same_request_may_come_again() {
+        let etcd = TestEtcd::start().await;
+        let store = Store::connect(&StoreConfig::new(vec![etcd.endpoint()])).await.unwrap();
+        let id: RequestId = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        let request = Request { key: keys::receipt("test", &id), body_hash: "b", now: NOW };
+        let key = keys::cluster(&"a".parse().unwrap());
+        let done = request.receipt(&(), ReceiptState::Done, "first").unwrap();
+        let late = Txn::new().put(&key, &cluster(1)).expect_absent(&request.key).put(&request.key, &done);
+
+        assert!(matches!(store.fence(&request, None, "first").await.unwrap(), Sent::Abandoned));
+        assert_eq!(store.commit(late).await.unwrap(), Commit::Conflict, "the late sending is shut out");
+        assert!(store.find(&key).await.unwrap().is_none());
+
+        let again: Result<i64, TransactError<()>> = store
+            .transact("test", &id, "b", NOW, |_| async { Ok((Txn::new().put(&key, &cluster(2)), 2)) })
+            .await;
+        assert_eq!(again.unwrap(), 2);
+        assert_eq!(store.find(&key).await.unwrap().unwrap().value, cluster(2));
+        let receipt = store.find(&request.key).await.unwrap().unwrap().value;
+        assert_eq!(receipt.state, ReceiptState::Done);
+    }
+
+    #[tokio::test]
+    async fn a_rivals_conflict_after_a_doubt_is_decided_anew_only_behind_the_fence() {
+        let etcd = TestEtcd::start().await;
+        let store = Store::connect(&StoreConfig::new(vec![etcd.endpoint()])).await.unwrap();
+        let id: RequestId = "00000000-0000-4000-8000-000000000003".parse().unwrap();
+        let request = Request { key: keys::receipt("test", &id), body_hash: "b", now: NOW };
+        let key = keys::cluster(&"a".parse().unwrap());
+        // The change compares the key as absent; a rival's value lies there, and goes away again later.
+        let done = request.receipt(&(), ReceiptState::Done, "first").unwrap();
+        let change = Txn::new().expect_absent(&key).put(&key, &cluster(1));
+        let change = change.expect_absent(&request.key).put(&request.key, &done);
+        store.commit(Txn::new().put(&key, &cluster(9))).await.unwrap();
+        assert_eq!(store.commit(change.clone()).await.unwrap(), Commit::Conflict);
+        assert!(matches!(store.resolve(&request, None, "first").await.unwrap(), Sent::Conflict));
+        store.commit(Txn::new().delete(&key)).await.unwrap();
+        assert_eq!(store.commit(change).await.unwrap(), Commit::Conflict, "a delayed sending comes too late");
+    }
+
+    #[tokio::test]
+    async fn the_fence_finds_a_change_that_was_applied_and_leaves_its_receipt() {
+        let etcd = TestEtcd::start().await;
+        let store = Store::connect(&StoreConfig::new(vec![etcd.endpoint()])).await.unwrap();
+        let id: RequestId = "00000000-0000-4000-8000-000000000002".parse().unwrap();
+        let request = Request { key: keys::receipt("test", &id), body_hash: "b", now: NOW };
+        let done = request.receipt(&7, ReceiptState::Done, "first").unwrap();
+        store.commit(Txn::new().expect_absent(&request.key).put(&request.key, &done)).await.unwrap();
+
+        assert!(matches!(store.fence(&request, None, "first").await.unwrap(), Sent::Committed));
+        assert!(matches!(store.fence(&request, None, "rival").await.unwrap(), Sent::Conflict));
+        assert_eq!(store.find(&request.key).await.unwrap().unwrap().value, done);
+    }
 }

@@ -134,38 +134,6 @@ async fn a_refusal_writes_nothing_and_endless_conflicts_end() {
 }
 
 #[tokio::test]
-async fn after_an_unknown_outcome_the_change_is_there_once_or_not_at_all() {
-    let mut etcd = TestEtcd::start().await;
-    let store = open(&etcd).await;
-    put(&store, &cluster("a", 0)).await;
-    // A stopped etcd answers nothing: the transaction is sent, its outcome is unknown, and it goes on when etcd does.
-    etcd.signal("STOP");
-    let doubtful = {
-        let store = store.clone();
-        tokio::spawn(async move { increment(&store, "a", 1, "b").await })
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(3), async {
-        while !doubtful.is_finished() {
-            tokio::task::yield_now().await
-        }
-    })
-    .await
-    .ok();
-    etcd.signal("CONT");
-    let _ = doubtful.await.unwrap();
-    assert_eq!(increment(&store, "a", 1, "b").await.unwrap(), 1, "sent again under its id it counts once");
-    // The same over a SIGKILL.
-    etcd.kill();
-    let store_down = store.clone();
-    let lost = tokio::spawn(async move { increment(&store_down, "a", 2, "b").await });
-    etcd.resume_from_disk().await;
-    let _ = lost.await.unwrap();
-    assert_eq!(increment(&store, "a", 2, "b").await.unwrap(), 2);
-    let found = store.find(&keys::cluster(&id("a"))).await.unwrap().unwrap();
-    assert_eq!(found.value.capacity.cpu_milli, 2);
-}
-
-#[tokio::test]
 async fn ranges_of_similar_ids_do_not_mix_and_pages_are_complete() {
     let etcd = TestEtcd::start().await;
     let store = open(&etcd).await;
