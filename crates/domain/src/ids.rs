@@ -168,7 +168,43 @@ impl MemberId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn an_id_is_taken_as_it_is_and_never_holds_what_separates_keys_or_names(text in "[a-z0-9./ -]{0,34}|\\PC{0,40}") {
+            let taken = [
+                text.parse::<MemberId>().map(String::from),
+                text.parse::<TenantId>().map(String::from),
+                text.parse::<InstanceId>().map(String::from),
+                text.parse::<ClusterId>().map(String::from),
+                text.parse::<RequestId>().map(String::from),
+            ];
+            for id in taken.into_iter().flatten() {
+                prop_assert_eq!(&id, &text);
+                prop_assert!(!id.is_empty() && id.len() <= 36);
+                prop_assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{}", id);
+            }
+        }
+
+        #[test]
+        fn a_namespace_has_one_reading(member in "[a-z][a-z0-9-]{1,30}[a-z0-9]", tenant in "[a-z0-9]{1,16}") {
+            let (Ok(member), Ok(tenant)) = (member.parse::<MemberId>(), tenant.parse::<TenantId>()) else { return Ok(()) };
+            let namespace = format!("{member}-{tenant}");
+            prop_assert_eq!(namespace.rsplit_once('-'), Some((member.as_str(), tenant.as_str())));
+            // With the services namespace's ending it is still a label of DNS.
+            prop_assert!(namespace.len() + "-svc".len() <= 63);
+        }
+
+        #[test]
+        fn a_slug_never_takes_the_place_of_a_body_of_the_register(digits in "[0-9]{1,12}", kind in "[mk]") {
+            let id = format!("{kind}-{digits}");
+            let registered = (kind == "m" && digits.len() == 8) || (kind == "k" && digits.len() == 5);
+            prop_assert_eq!(id.parse::<MemberId>().is_ok(), registered);
+        }
+    }
 
     #[test]
     fn member_ids_follow_their_grammar() {

@@ -100,7 +100,43 @@ impl fmt::Display for LeitwegId {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn of_all_hundred_check_digits_exactly_the_computed_ones_are_taken(coarse in "[0-9]{2,12}", fine in "(-[0-9A-Za-z]{1,30})?") {
+            let taken: Vec<LeitwegId> =
+                (0..100).filter_map(|check| format!("{coarse}{fine}-{check:02}").parse().ok()).collect();
+            prop_assert_eq!(taken.len(), 1);
+            prop_assert!(taken.iter().all(|id| (2..=98).contains(&id.as_str()[id.as_str().len() - 2..].parse::<u8>().unwrap())));
+        }
+
+        #[test]
+        fn one_mistyped_digit_or_two_exchanged_neighbours_are_found(coarse in "[0-9]{2,12}", at in 0..12usize, digit in 0..10u8) {
+            let valid = format!("{coarse}-{}", check_digits(&coarse).unwrap());
+            prop_assert!(valid.parse::<LeitwegId>().is_ok());
+            let at = at % coarse.len();
+            let mut mistyped = valid.clone().into_bytes();
+            mistyped[at] = b'0' + digit;
+            let mut exchanged = valid.clone().into_bytes();
+            exchanged.swap(at, (at + 1) % coarse.len());
+            for wrong in [mistyped, exchanged].map(|bytes| String::from_utf8(bytes).unwrap()) {
+                // The last and the first digit are no neighbours.
+                if wrong != valid && (at + 1 < coarse.len() || wrong.as_bytes()[0] == valid.as_bytes()[0]) {
+                    prop_assert!(wrong.parse::<LeitwegId>().is_err(), "{} for {}", wrong, valid);
+                }
+            }
+        }
+
+        #[test]
+        fn any_text_is_taken_as_it_is_or_refused(text in "\\PC{0,50}") {
+            if let Ok(id) = text.parse::<LeitwegId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
 
     #[test]
     fn the_published_and_computed_examples_are_valid() {
