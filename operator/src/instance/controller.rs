@@ -86,21 +86,22 @@ async fn reconcile(
     }
 }
 
-async fn reconcile_now(instance: &ServiceInstance, tools: &Tools) -> Result<Action, Error> {
+async fn reconcile_now(cached: &ServiceInstance, tools: &Tools) -> Result<Action, Error> {
+    // The cache may lack the status that the last reconcile wrote, and with it that a run is already done.
+    let Some(instance) = &read(tools, cached).await? else { return Ok(Action::await_change()) };
     if instance.metadata.deletion_timestamp.is_some() {
         return end(instance, tools).await;
     }
     let outcome = converge(instance, tools).await;
     let now = tools.clock.now();
     // The newest object: a run takes minutes, and its status was written when it began.
-    let api: Api<ServiceInstance> =
-        Api::namespaced(tools.client.clone(), &instance.namespace().unwrap_or_default());
-    let Some(present) = api.get_opt(&instance.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(present) = read(tools, instance).await? else { return Ok(Action::await_change()) };
     match outcome {
         Ok(Converged::Applied(applied)) => {
             publish(&tools.client, &present, &next(&present, &Outcome::Applied(&applied), now)).await?;
             Ok(Action::requeue(RESYNC))
         }
+        Ok(Converged::Ended) => Ok(Action::requeue(Duration::ZERO)),
         Ok(Converged::Waits(after)) => {
             let seconds = after.as_second().saturating_sub(now.as_second()).max(1);
             Ok(Action::requeue(Duration::from_secs(u64::try_from(seconds).unwrap_or(1))))
@@ -129,6 +130,27 @@ async fn reconcile_now(instance: &ServiceInstance, tools: &Tools) -> Result<Acti
 enum Converged {
     Applied(super::apply::Applied),
     Waits(jiff::Timestamp),
+    /// Its deletion was asked for while a run was under way: the run was ended.
+    Ended,
+}
+
+/// The object as it is now.
+async fn read(tools: &Tools, instance: &ServiceInstance) -> Result<Option<ServiceInstance>, kube::Error> {
+    let namespace = instance.namespace().unwrap_or_default();
+    Api::<ServiceInstance>::namespaced(tools.client.clone(), &namespace).get_opt(&instance.name_any()).await
+}
+
+/// Comes back when the object is to be deleted. A read that fails is no reason to end a run.
+async fn deletion(tools: &Tools, instance: &ServiceInstance) {
+    loop {
+        tokio::time::sleep(SOON).await;
+        let present = read(tools, instance).await;
+        if present
+            .is_ok_and(|present| present.is_none_or(|object| object.metadata.deletion_timestamp.is_some()))
+        {
+            return;
+        }
+    }
 }
 
 async fn converge(instance: &ServiceInstance, tools: &Tools) -> Result<Converged, Error> {
@@ -141,7 +163,11 @@ async fn converge(instance: &ServiceInstance, tools: &Tools) -> Result<Converged
         }
         Run::NotNeeded => {}
     }
-    apply(tools, &plan).await.map(Converged::Applied)
+    tokio::select! {
+        applied = apply(tools, &plan) => applied.map(Converged::Applied),
+        // A member need not wait for a run that is on its way to nowhere: dropping it ends Helm.
+        () = deletion(tools, instance) => Ok(Converged::Ended),
+    }
 }
 
 async fn end(instance: &ServiceInstance, tools: &Tools) -> Result<Action, Error> {
@@ -154,9 +180,7 @@ async fn end(instance: &ServiceInstance, tools: &Tools) -> Result<Action, Error>
         return Ok(Action::await_change());
     }
     publish(&tools.client, instance, &next(instance, &Outcome::CleaningUp, now)).await?;
-    let api: Api<ServiceInstance> =
-        Api::namespaced(tools.client.clone(), &instance.namespace().unwrap_or_default());
-    let Some(present) = api.get_opt(&instance.name_any()).await? else { return Ok(Action::await_change()) };
+    let Some(present) = read(tools, instance).await? else { return Ok(Action::await_change()) };
     cleanup(tools, &present).await?;
     Ok(Action::await_change())
 }

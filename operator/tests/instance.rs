@@ -1,0 +1,248 @@
+//! The reconcile of an instance on a real API server. The release backend is played, since what counts here is when it is called; the real
+//! Helm has its own tests.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use allmende_crds::{ServiceInstance, Tenant, names};
+use allmende_operator::{
+    clock::SystemClock,
+    events::Events,
+    helm::{ReleaseBackend, ReleaseError, Revision, Target, Wanted, failure::translate},
+    instance::{Tools, controller},
+};
+use allmende_testkit::kubernetes::TestKubernetes;
+use async_trait::async_trait;
+use k8s_openapi::{
+    api::core::v1::{Namespace, Secret, ServiceAccount},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, CustomResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+};
+use serde_json::json;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+const SERVICES: &str = "m-05766044-prod-svc";
+const WORKSPACE: &str = "m-05766044-prod";
+
+/// Notes each call; fails or hangs when told to.
+#[derive(Clone, Default)]
+struct Played {
+    calls: Arc<Mutex<Vec<String>>>,
+    failure: Arc<Mutex<Option<String>>>,
+    hangs: Arc<Mutex<bool>>,
+}
+
+impl Played {
+    fn note(&self, call: &str) {
+        self.calls.lock().unwrap().push(call.to_owned());
+    }
+
+    fn count(&self, call: &str) -> usize {
+        self.calls.lock().unwrap().iter().filter(|noted| *noted == call).count()
+    }
+}
+
+#[async_trait]
+impl ReleaseBackend for Played {
+    async fn history(&self, _: &Target) -> Result<Vec<Revision>, ReleaseError> {
+        Ok(Vec::new())
+    }
+
+    async fn install(&self, _: &Target, wanted: &Wanted) -> Result<(), ReleaseError> {
+        let values: serde_json::Value = serde_json::from_str(&wanted.values).unwrap();
+        assert_eq!(values["fullnameOverride"], "db", "platform values have the last word");
+        assert_eq!(values["platform"]["workspaceNamespace"], WORKSPACE);
+        self.note("install");
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
+        let failure = self.failure.lock().unwrap().clone();
+        failure.map_or(Ok(()), |output| Err(translate(&output)))
+    }
+
+    async fn upgrade(&self, _: &Target, _: &Wanted) -> Result<(), ReleaseError> {
+        self.note("upgrade");
+        Ok(())
+    }
+
+    async fn rollback(&self, _: &Target, _: i64) -> Result<(), ReleaseError> {
+        self.note("rollback");
+        Ok(())
+    }
+
+    async fn uninstall(&self, _: &Target) -> Result<(), ReleaseError> {
+        self.note("uninstall");
+        Ok(())
+    }
+}
+
+struct World {
+    _kubernetes: TestKubernetes,
+    client: Client,
+    played: Played,
+    shutdown: CancellationToken,
+    _leader: watch::Sender<bool>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        allmende_identity::install_crypto_provider();
+        let kubernetes = TestKubernetes::start_without_controllers().await;
+        let client = Client::try_from(kubernetes.admin().await).unwrap();
+        let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
+        for crd in [Tenant::crd(), ServiceInstance::crd()] {
+            crds.create(&PostParams::default(), &crd).await.unwrap();
+        }
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        for name in [SERVICES, WORKSPACE] {
+            let namespace = serde_json::from_value(json!({ "metadata": { "name": name } })).unwrap();
+            namespaces.create(&PostParams::default(), &namespace).await.unwrap();
+        }
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), SERVICES);
+        let account =
+            serde_json::from_value(json!({ "metadata": { "name": names::RELEASE_ACCOUNT } })).unwrap();
+        accounts.create(&PostParams::default(), &account).await.unwrap();
+        let instances = Api::<ServiceInstance>::all(client.clone());
+        until("the kind is served", || async { instances.list(&Default::default()).await.is_ok() }).await;
+        let (played, shutdown) = (Played::default(), CancellationToken::new());
+        let (leader, leads) = watch::channel(true);
+        let tools = Tools {
+            client: client.clone(),
+            backend: Arc::new(played.clone()),
+            clock: Arc::new(SystemClock),
+            events: Events::new(client.clone(), "test"),
+            leader: leads,
+        };
+        tokio::spawn(controller::run(tools, shutdown.clone()));
+        Self { _kubernetes: kubernetes, client, played, shutdown, _leader: leader }
+    }
+
+    fn instances(&self) -> Api<ServiceInstance> {
+        Api::namespaced(self.client.clone(), SERVICES)
+    }
+
+    async fn order(&self) {
+        let spec = json!({
+            "member": "m-05766044", "tenant": "prod", "instance": "db", "namespace": WORKSPACE,
+            "offering": "postgresql", "version": "1.0.0", "plan": "small",
+            "chart": format!("oci://127.0.0.1:5000/charts/x@sha256:{}", "a".repeat(64)),
+            "valuesJson": "{\"fullnameOverride\":\"mine\"}",
+            "footprint": { "cpuMilli": 1, "memoryBytes": 1, "storageBytes": 1, "pods": 1 },
+            "timeoutSeconds": 60,
+            "secretFields": [{ "key": "password", "bound": true }, { "key": "root", "bound": false }],
+            "bindingSecret": "db-binding",
+            "bindingFields": { "host": "{service}.{services_namespace}.svc" },
+            "desired": { "storeId": "s", "epoch": 1, "generation": 1, "uid": "u", "deleting": false,
+                         "name": "members/m-05766044/tenants/prod/instances/db" },
+        });
+        let mut instance = ServiceInstance::new("db", serde_json::from_value(spec).unwrap());
+        instance.metadata.finalizers = Some(vec![names::FINALIZER.to_owned()]);
+        self.instances().create(&PostParams::default(), &instance).await.unwrap();
+    }
+
+    async fn is_ready(&self, wanted: &str) -> bool {
+        let status = self.instances().get("db").await.unwrap().status.unwrap_or_default();
+        status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == wanted)
+    }
+
+    async fn secret(&self, namespace: &str, name: &str) -> Option<Secret> {
+        Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await.unwrap()
+    }
+
+    async fn say_deleting(&self) {
+        let patch = json!({ "spec": { "desired": { "deleting": true, "generation": 2 } } });
+        self.instances().patch("db", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    }
+
+    async fn is_gone(&self) -> bool {
+        self.instances().get_opt("db").await.unwrap().is_none()
+    }
+}
+
+async fn until<F, Fut>(what: &str, condition: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let asked = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(40), asked).await.is_ok(), "not in time: {what}");
+}
+
+#[tokio::test]
+async fn an_order_becomes_ready_by_one_run_and_a_lost_binding_is_made_again_without_one() {
+    let world = World::new().await;
+    world.order().await;
+    until("ready", || async { world.is_ready("True").await }).await;
+    let binding = world.secret(WORKSPACE, "db-binding").await.unwrap().data.unwrap();
+    let keys: Vec<&str> = binding.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["host", "password"], "what is not bound stays where it is");
+    let credentials = world.secret(SERVICES, "db-credentials").await.unwrap().data.unwrap();
+    assert_eq!(credentials["password"], binding["password"]);
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), WORKSPACE);
+    secrets.delete("db-binding", &DeleteParams::default()).await.unwrap();
+    until("the binding is back", || async { world.secret(WORKSPACE, "db-binding").await.is_some() }).await;
+    assert_eq!(
+        world.secret(WORKSPACE, "db-binding").await.unwrap().data.unwrap(),
+        binding,
+        "the same password"
+    );
+    assert_eq!((world.played.count("install"), world.played.count("upgrade")), (1, 0));
+    let status = world.instances().get("db").await.unwrap().status.unwrap();
+    assert_eq!(status.lifecycle.len(), 1, "ready counts once");
+}
+
+#[tokio::test]
+async fn a_failed_run_is_told_in_words_and_a_retry_does_not_wait_for_the_pause() {
+    let world = World::new().await;
+    *world.played.failure.lock().unwrap() = Some("Error: exceeded quota: allmende".to_owned());
+    world.order().await;
+    until("the failure is told", || async {
+        let status = world.instances().get("db").await.unwrap().status.unwrap_or_default();
+        status.release.attempts == 1
+            && status.message.contains("Kontingent")
+            && status.release.next_retry_time.is_some()
+    })
+    .await;
+    *world.played.failure.lock().unwrap() = None;
+    let patch = json!({ "spec": { "retryNonce": 1, "desired": { "generation": 2 } } });
+    world.instances().patch("db", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
+    until("ready", || async { world.is_ready("True").await }).await;
+    let status = world.instances().get("db").await.unwrap().status.unwrap();
+    assert_eq!((status.release.attempts, status.observed_desired_generation), (0, 2));
+}
+
+#[tokio::test]
+async fn only_a_deleting_record_ends_an_instance_and_it_ends_a_run_under_way() {
+    let world = World::new().await;
+    *world.played.hangs.lock().unwrap() = true;
+    world.order().await;
+    until("the run is under way", || async { world.played.count("install") == 1 }).await;
+    world.instances().delete("db", &DeleteParams::default()).await.unwrap();
+    until("it waits for the record", || async {
+        let instance = world.instances().get("db").await.unwrap();
+        instance.status.unwrap_or_default().conditions.iter().any(|c| c.reason == "DeletionNotAllowed")
+    })
+    .await;
+    assert_eq!(world.played.count("uninstall"), 0);
+    world.say_deleting().await;
+    until("it is gone", || async { world.is_gone().await }).await;
+    assert_eq!(world.played.count("uninstall"), 1);
+    assert!(world.secret(SERVICES, "db-credentials").await.is_none());
+}
