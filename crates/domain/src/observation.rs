@@ -128,3 +128,95 @@ pub fn check(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tenant::{State, Tenant};
+
+    const UID: &str = "0192f0c1-2345-7abc-8def-0123456789ab";
+    const OTHER: &str = "0192f0c1-2345-7abc-8def-0123456789ac";
+
+    fn tenant(state: State, generation: u64) -> Tenant {
+        Tenant {
+            member: "m-05766044".parse().unwrap(),
+            id: "prod".parse().unwrap(),
+            uid: UID.parse().unwrap(),
+            cluster: "local-1".parse().unwrap(),
+            workspace_quota: Resources::ZERO,
+            bill_to: "main".parse().unwrap(),
+            state,
+            generation,
+            seen: Seen::default(),
+            operation: UID.parse().unwrap(),
+            create_time: Timestamp::UNIX_EPOCH,
+            update_time: Timestamp::UNIX_EPOCH,
+            delete_time: None,
+        }
+    }
+
+    fn observation(uid: &str, generation: u64, phase: Phase) -> Observation {
+        Observation {
+            uid: uid.parse().unwrap(),
+            generation,
+            phase,
+            conditions: Vec::new(),
+            message: String::new(),
+            steps: Vec::new(),
+            enforced_quota: None,
+            used: None,
+            binding_fingerprint: String::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_report_on_the_present_generation_makes_ready() {
+        let asked = tenant(State::Provisioning, 2);
+        let earlier = asked.observed(&observation(UID, 1, Phase::Ready)).unwrap();
+        assert_eq!(earlier.state, State::Provisioning);
+        assert_eq!(earlier.observed(&observation(UID, 2, Phase::Ready)).unwrap().state, State::Ready);
+    }
+
+    #[test]
+    fn another_life_an_older_generation_and_an_end_that_nobody_asked_for_are_refused() {
+        let seen = tenant(State::Ready, 2).observed(&observation(UID, 2, Phase::Ready)).unwrap();
+        let refused =
+            |uid, generation, phase| seen.observed(&observation(uid, generation, phase)).unwrap_err();
+        assert_eq!(refused(OTHER, 2, Phase::Ready), ObservationRefusal::OtherUid);
+        assert_eq!(refused(UID, 1, Phase::Ready), ObservationRefusal::OldGeneration);
+        assert_eq!(refused(UID, 2, Phase::Gone), ObservationRefusal::NotDeleting);
+    }
+
+    fn phases() -> impl Strategy<Value = Phase> {
+        prop::sample::select(vec![
+            Phase::Progressing,
+            Phase::Ready,
+            Phase::Failed,
+            Phase::Gone,
+            Phase::Orphan,
+        ])
+    }
+
+    proptest! {
+        #[test]
+        fn no_report_ends_a_deletion_changes_what_was_asked_or_goes_back(
+            reports in prop::collection::vec((0..4u64, phases()), 0..20),
+            deleting in any::<bool>(),
+        ) {
+            let asked = tenant(if deleting { State::Deleting } else { State::Provisioning }, 3);
+            let mut now = asked.clone();
+            for (generation, phase) in reports {
+                let Ok(next) = now.observed(&observation(UID, generation, phase)) else { continue };
+                prop_assert!(next.seen.generation >= now.seen.generation);
+                prop_assert_eq!(next.state == State::Deleting, deleting);
+                // Once more changes nothing: then nothing is written.
+                prop_assert_eq!(&next.observed(&observation(UID, generation, phase)).unwrap(), &next);
+                now = next;
+            }
+            prop_assert_eq!(Tenant { state: asked.state, seen: asked.seen.clone(), ..now }, asked);
+        }
+    }
+}

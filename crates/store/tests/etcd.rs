@@ -191,6 +191,56 @@ async fn next<T>(watch: &mut allmende_store::WatchStream<T>) -> WatchEvent<T> {
 }
 
 #[tokio::test]
+async fn after_a_compaction_a_relist_and_a_watch_from_there_miss_nothing() {
+    let etcd = TestEtcd::start().await;
+    let store = open(&etcd).await;
+    let first = put(&store, &cluster("a", 1)).await;
+    let last = put(&store, &cluster("b", 2)).await;
+    let client = etcd_client::Client::connect([etcd.endpoint()], None).await.unwrap();
+    client.kv_client().compact(last.0, None).await.unwrap();
+    let mut late = store.watch(&keys::clusters(), first);
+    assert!(matches!(next(&mut late).await, WatchEvent::Compacted));
+    assert!(
+        late.next().await.is_none(),
+        "the stream ends: nothing after a gap is told as if there were none"
+    );
+    let (listed, revision) = store.snapshot(&keys::clusters()).await.unwrap();
+    assert_eq!(listed.len(), 2);
+    store.commit(Txn::new().delete(&keys::cluster(&id("a")))).await.unwrap();
+    put(&store, &cluster("c", 3)).await;
+    let mut anew = store.watch(&keys::clusters(), revision.next());
+    let WatchEvent::Delete(raw, _) = next(&mut anew).await else { panic!("a removal was expected") };
+    assert_eq!(raw, keys::cluster(&id("a")).raw());
+    let WatchEvent::Put(event) = next(&mut anew).await else { panic!("a write was expected") };
+    assert_eq!(event.value.id.to_string(), "c");
+}
+
+#[tokio::test]
+async fn a_value_of_a_newer_format_is_refused_by_reads_and_told_by_a_watch_that_goes_on() {
+    let etcd = TestEtcd::start().await;
+    let store = open(&etcd).await;
+    let first = put(&store, &cluster("a", 1)).await;
+    let key = keys::cluster(&id("b"));
+    let client = etcd_client::Client::connect([etcd.endpoint()], None).await.unwrap();
+    let newer = r#"{"format":99,"kind":"cluster","value":{"secret":"hunter2"}}"#;
+    client.kv_client().put(key.raw(), newer, None).await.unwrap();
+    put(&store, &cluster("c", 1)).await;
+    let refusals = [
+        store.find(&key).await.unwrap_err(),
+        store.scan(&keys::clusters(), None, 10).await.unwrap_err(),
+        store.snapshot(&keys::clusters()).await.unwrap_err(),
+    ];
+    for error in refusals {
+        assert!(matches!(error, StoreError::Corrupt { kind: "cluster", .. }), "{error}");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+    let mut watch = store.watch(&keys::clusters(), first.next());
+    assert!(matches!(next(&mut watch).await, WatchEvent::Unreadable(StoreError::Corrupt { .. })));
+    let WatchEvent::Put(event) = next(&mut watch).await else { panic!("a write was expected") };
+    assert_eq!(event.value.id.to_string(), "c");
+}
+
+#[tokio::test]
 async fn a_transaction_beyond_etcds_limits_is_refused_before_it_is_sent() {
     let etcd = TestEtcd::start().await;
     let store = open(&etcd).await;
