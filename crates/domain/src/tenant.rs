@@ -70,7 +70,7 @@ impl Tenant {
     /// When the observation speaks of something else, see [`check`].
     pub fn observed(&self, observation: &Observation) -> Result<Self, ObservationRefusal> {
         let deleting = self.state == State::Deleting;
-        check(observation, &self.uid, self.seen.generation, deleting)?;
+        check(observation, &self.uid, self.generation, self.seen.generation, deleting)?;
         let state = next_state(self.state, self.generation, observation);
         Ok(Self { state, seen: self.seen.updated(observation), ..self.clone() })
     }

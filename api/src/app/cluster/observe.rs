@@ -29,6 +29,8 @@ impl From<ObservationRefusal> for Taken {
         Self::Refused(match refusal {
             ObservationRefusal::OtherUid => ReasonCode::OtherUid,
             ObservationRefusal::OldGeneration => ReasonCode::OldGeneration,
+            // The contract has no word of its own for it: such a generation is nowhere to be found.
+            ObservationRefusal::UnknownGeneration => ReasonCode::NotFound,
             ObservationRefusal::NotDeleting => ReasonCode::NotDeleting,
         })
     }
