@@ -22,6 +22,10 @@ pub enum Refusal {
     /// Another store that did not raise its epoch over ours.
     #[error("another store without a higher epoch")]
     OtherStore,
+    /// A record of another life than the object's. A new life begins only after the old one was confirmed as gone, so such a record is old:
+    /// a store that was put back without raising its epoch must not end what was ordered since.
+    #[error("a record of another life of the object: the store was put back without raising its epoch")]
+    OtherLife,
     /// An older generation of the same life.
     #[error("a generation lower than the one applied")]
     OlderGeneration,
@@ -51,6 +55,9 @@ pub fn record(present: &Desired, next: &Desired) -> Result<(), Refusal> {
     }
     if next.epoch == present.epoch && next.store_id != present.store_id {
         return Err(Refusal::OtherStore);
+    }
+    if next.uid != present.uid && (next.epoch == present.epoch || next.deleting) {
+        return Err(Refusal::OtherLife);
     }
     if next.epoch == present.epoch && next.uid == present.uid && next.generation < present.generation {
         return Err(Refusal::OlderGeneration);
@@ -84,7 +91,9 @@ mod tests {
         assert_eq!(record(&present, &desired("a", 1, "u", 9)), Err(Refusal::OlderEpoch));
         assert_eq!(record(&present, &desired("b", 2, "u", 9)), Err(Refusal::OtherStore));
         assert_eq!(record(&present, &desired("a", 2, "u", 7)), Ok(()));
-        assert_eq!(record(&present, &desired("a", 2, "another life", 1)), Ok(()));
+        assert_eq!(record(&present, &desired("a", 2, "another life", 1)), Err(Refusal::OtherLife));
+        let ending = Desired { deleting: true, ..desired("b", 3, "another life", 9) };
+        assert_eq!(record(&present, &ending), Err(Refusal::OtherLife), "also after the epoch was raised");
         assert_eq!(record(&present, &desired("b", 3, "u", 1)), Ok(()));
     }
 }
