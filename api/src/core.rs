@@ -6,16 +6,18 @@ use allmende_domain::{
     audit::AuditEntry,
     ids::{MemberId, RequestId},
 };
-use allmende_store::{Store, TransactError, Txn, keys};
+use allmende_store::{Range, Record, Store, TransactError, Txn, Versioned, keys};
 use jiff::Timestamp;
 use prost::Message;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    authz::{Authorizer, authorizer::Actor},
+    authz::{Authorizer, Scope, authorizer::Actor},
     clock::Clock,
+    context::Context,
     error::AppError,
+    pagination::{Page, PageRequest},
 };
 
 /// Shared by all use cases; cheap to clone.
@@ -67,6 +69,35 @@ impl Change {
 }
 
 impl Core {
+    /// Begins a change: authorises the caller for `scope`, then reads request id and body.
+    ///
+    /// # Errors
+    /// Refusal by the table; a request id that is no UUID.
+    pub async fn change(
+        &self,
+        context: &Context,
+        scope: Scope<'_>,
+        request_id: &str,
+        message: &impl Message,
+        validate_only: bool,
+    ) -> Result<Change, AppError> {
+        let actor = self.authorizer.require(context, scope).await?;
+        Change::new(actor, request_id, message, validate_only, context.now)
+    }
+
+    /// One page of a range, in key order. The caller has authorised.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn page<T: Record>(
+        &self,
+        range: &Range<T>,
+        page: &PageRequest,
+    ) -> Result<Page<Versioned<T>>, AppError> {
+        let rows = self.store.scan(range, page.after(), page.limit()).await?;
+        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+    }
+
     /// Commits what `decide` makes, once: with receipt, compares and bounded retry on conflict only. With `validate_only` nothing is
     /// committed and the same answer comes back.
     ///

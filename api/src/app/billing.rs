@@ -62,8 +62,7 @@ impl Billing {
         page: &PageRequest,
     ) -> Result<Page<Versioned<T>>, AppError> {
         self.core.authorizer.require(context, Scope::Cooperative).await?;
-        let rows = self.core.store.scan(range, page.after(), page.limit()).await?;
-        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+        self.core.page(range, page).await
     }
 
     /// Creates a price list.
@@ -75,7 +74,10 @@ impl Billing {
         context: &Context,
         request: &v1::CreatePriceListRequest,
     ) -> Result<v1::PriceList, AppError> {
-        let change = self.change(context, &request.request_id, request, request.validate_only).await?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let id = fields.parse("price_list_id", &request.price_list_id);
         let list = convert::read_price_list(&mut fields, id, request.price_list.as_ref());
@@ -95,7 +97,10 @@ impl Billing {
         context: &Context,
         request: &v1::CreateAllocationKeyRequest,
     ) -> Result<v1::AllocationKey, AppError> {
-        let change = self.change(context, &request.request_id, request, request.validate_only).await?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let id = fields.parse("key_id", &request.key_id);
         let key_record = convert::read_key(&mut fields, id, request.key.as_ref());
@@ -115,7 +120,10 @@ impl Billing {
         context: &Context,
         request: &v1::CreatePotRequest,
     ) -> Result<v1::Pot, AppError> {
-        let change = self.change(context, &request.request_id, request, request.validate_only).await?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let id = fields.parse("pot_id", &request.pot_id);
         let pot = convert::read_pot(&mut fields, id, request.pot.as_ref());
@@ -159,7 +167,10 @@ impl Billing {
         context: &Context,
         request: &v1::SetIssuerRequest,
     ) -> Result<Issuer, AppError> {
-        let change = self.change(context, &request.request_id, request, request.validate_only).await?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let issuer = convert::read_issuer(&mut fields, request.issuer.as_ref());
         let issuer = fields.finish(issuer)?;
@@ -192,7 +203,10 @@ impl Billing {
         context: &Context,
         request: &v1::CreateRunRequest,
     ) -> Result<Run, AppError> {
-        let change = self.change(context, &request.request_id, request, request.validate_only).await?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let period: Option<Period> = fields.parse("period", &request.period);
         let issue_date = if request.issue_date.is_empty() {
@@ -267,7 +281,10 @@ impl Billing {
         context: &Context,
         request: &v1::FinalizeRunRequest,
     ) -> Result<Run, AppError> {
-        let change = self.change(context, &request.request_id, request, request.validate_only).await?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let name = &request.name;
         let period: Period = names::single(name, "runs")?.parse().map_err(|_| AppError::not_found(name))?;
         let key = keys::run(period);
@@ -286,16 +303,5 @@ impl Billing {
                 Ok((Txn::new().expect_unchanged(&found).put(&key, &run).and(audit), run))
             })
             .await
-    }
-
-    async fn change(
-        &self,
-        context: &Context,
-        request_id: &str,
-        message: &impl prost::Message,
-        validate_only: bool,
-    ) -> Result<Change, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
-        Change::new(actor, request_id, message, validate_only, context.now)
     }
 }

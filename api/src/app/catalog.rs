@@ -8,7 +8,7 @@ use crate::{
     authz::Scope,
     context::Context,
     convert::{catalog as convert, fields::Fields},
-    core::{Change, Core},
+    core::Core,
     error::AppError,
     pagination::{Page, PageRequest},
 };
@@ -45,8 +45,7 @@ impl Catalog {
         page: &PageRequest,
     ) -> Result<Page<Versioned<Offering>>, AppError> {
         self.core.authorizer.require(context, Scope::Known).await?;
-        let rows = self.core.store.scan(&keys::offerings(), page.after(), page.limit()).await?;
-        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+        self.core.page(&keys::offerings(), page).await
     }
 
     /// Publishes a version; the offering is made when new. A published version never changes.
@@ -58,8 +57,10 @@ impl Catalog {
         context: &Context,
         request: &v1::PublishOfferingVersionRequest,
     ) -> Result<Offering, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let id: Option<OfferingId> =
             fields.parse("name", request.name.strip_prefix("offerings/").unwrap_or_default());

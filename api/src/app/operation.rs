@@ -49,7 +49,6 @@ impl Operations {
         page: &PageRequest,
     ) -> Result<Page<Versioned<Operation>>, AppError> {
         self.core.authorizer.require(context, Scope::Member(member, name)).await?;
-        let rows = self.core.store.scan(&keys::operations(member), page.after(), page.limit()).await?;
-        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+        self.core.page(&keys::operations(member), page).await
     }
 }

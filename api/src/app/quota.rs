@@ -13,7 +13,7 @@ use crate::{
     authz::Scope,
     context::Context,
     convert::{fields::Fields, resources},
-    core::{Change, Core},
+    core::Core,
     error::AppError,
     pagination::{Page, PageRequest},
 };
@@ -64,8 +64,7 @@ impl Quotas {
         let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, name));
         self.core.authorizer.require(context, scope).await?;
         let range = member.map_or_else(keys::accounts_all, keys::accounts);
-        let rows = self.core.store.scan(&range, page.after(), page.limit()).await?;
-        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+        self.core.page(&range, page).await
     }
 
     /// Carves an entitlement out of a cluster's capacity.
@@ -78,8 +77,10 @@ impl Quotas {
         (member, cluster): (&MemberId, &ClusterId),
         request: &v1::SetEntitlementRequest,
     ) -> Result<QuotaAccount, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let guaranteed = resources::read(&mut fields, "guaranteed", request.guaranteed.as_ref());
         if request.resolution.trim().is_empty() {

@@ -9,7 +9,7 @@ use allmende_domain::{
     operation::{Operation, Verb},
     resources::Resources,
     tenant::{self, State, Tenant},
-    usage::{FactKind, LifecycleFact},
+    usage::FactKind,
 };
 use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
@@ -19,6 +19,7 @@ use super::{
     member::check_etag,
     placement::{Placement, reserve_error},
     preview::{Preview, Subject, preview},
+    usage::fact_of_tenant,
 };
 use crate::{
     authz::Scope,
@@ -65,8 +66,16 @@ impl Tenants {
         member: &MemberId,
         request: &v1::CreateTenantRequest,
     ) -> Result<Accepted, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.parent)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(member, &request.parent),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let wanted = read(request)?;
         let (uid, operation) = (fresh()?, fresh()?);
         let tenant = Tenant {
@@ -161,8 +170,16 @@ impl Tenants {
         request: &v1::UpdateTenantRequest,
     ) -> Result<Accepted, AppError> {
         let message = request.tenant.clone().unwrap_or_default();
-        let actor = self.core.authorizer.require(context, Scope::Member(member, &message.name)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(member, &message.name),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let mut fields = Fields::new();
         if request.update_mask.as_ref().is_none_or(|mask| mask.paths != ["workspace_quota"]) {
             fields.wrong("update_mask", "must be workspace_quota: nothing else can be changed");
@@ -218,8 +235,16 @@ impl Tenants {
         (member, id): (&MemberId, &TenantId),
         request: &v1::DeleteTenantRequest,
     ) -> Result<Operation, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.name)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(member, &request.name),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let operation_id: OperationId = fresh()?;
         self.core
             .commit(&change, || async {
@@ -242,7 +267,7 @@ impl Tenants {
                 };
                 let next = Tenant { generation: tenant.generation.saturating_add(1), ..tenant.clone() };
                 let operation = begun(&next, Verb::DeleteTenant, context)?;
-                let ended = ended(&next, context);
+                let ended = fact_of_tenant(&next, FactKind::Ended, next.generation, context.now, context.now);
                 let txn = place
                     .write(tenant, desired, &place.account.value, true)
                     .put(&keys::fact(member, &ended.id), &ended)
@@ -287,8 +312,7 @@ impl Tenants {
         let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, name));
         self.core.authorizer.require(context, scope).await?;
         let range = member.map_or_else(keys::tenants_all, keys::tenants);
-        let rows = self.core.store.scan(&range, page.after(), page.limit()).await?;
-        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+        self.core.page(&range, page).await
     }
 }
 
@@ -351,21 +375,4 @@ fn desired(tenant: &Tenant, display_name: &str) -> DesiredRecord {
 fn subject(amounts: Resources, before: Resources, account: &QuotaAccount) -> Subject<'_> {
     let footprint = vec![FootprintPart { title: "Arbeitsbereich".to_owned(), resources: amounts }];
     Subject { amounts, before, workspace: true, footprint, account }
-}
-
-fn ended(tenant: &Tenant, context: &Context) -> LifecycleFact {
-    LifecycleFact {
-        id: super::usage::fact_id(&tenant.uid, "ENDED", tenant.generation),
-        member: tenant.member.clone(),
-        subject: tenant.name(),
-        uid: tenant.uid.clone(),
-        kind: FactKind::Ended,
-        generation: tenant.generation,
-        occurred: context.now,
-        received: context.now,
-        amounts: Resources::ZERO,
-        workspace: true,
-        bill_to: tenant.bill_to.clone(),
-        accounting_reference: String::new(),
-    }
 }

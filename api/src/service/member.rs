@@ -152,8 +152,7 @@ impl MemberService for MemberApi {
             let core = &self.0.members.core;
             core.authorizer.require(&context, Scope::Known).await?;
             let page = page(request.page_size, &request.page_token, "registerEditions")?;
-            let rows = core.store.scan(&keys::register_editions(), page.after(), page.limit()).await?;
-            let found = page.page(rows, |row| row.key.raw().to_owned());
+            let found = core.page(&keys::register_editions(), &page).await?;
             let (editions, next_page_token) = written(found, |row| convert::write_edition(&row.value));
             Ok(v1::ListRegisterEditionsResponse { editions, next_page_token })
         })

@@ -8,6 +8,7 @@ use crate::{
     envelope::{Record, decode},
     error::StoreError,
     key::{Key, Range, Revision, Versioned},
+    keys,
     schema::{self, StoreIdentity},
     txn::{Commit, Txn},
 };
@@ -94,7 +95,7 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.find(&keys_schema()).await.map(|_| ())
+        self.find(&keys::schema()).await.map(|_| ())
     }
 
     /// Reads one value, linearizably.
@@ -194,10 +195,6 @@ impl Store {
         let rows = response.kvs().iter().map(versioned).collect::<Result<_, _>>()?;
         Ok((rows, Revision(revision)))
     }
-}
-
-fn keys_schema() -> Key<StoreIdentity> {
-    crate::keys::schema()
 }
 
 pub(crate) fn versioned<T: Record>(kv: &etcd_client::KeyValue) -> Result<Versioned<T>, StoreError> {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tonic::transport::Channel;
 
-use super::fence::Known;
+use super::{fence::Known, seconds};
 
 /// How often facts are looked for.
 const EVERY: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ pub fn of_object(desired: &Desired, lifecycle: &[LifecycleEntry]) -> Vec<v1::Lif
                 uid: desired.uid.clone(),
                 kind: kind.into(),
                 generation: u64::try_from(entry.generation).unwrap_or_default(),
-                occur_time: Some(prost_types::Timestamp { seconds: at.as_second(), nanos: 0 }),
+                occur_time: Some(seconds(at)),
             })
         })
         .collect()
@@ -87,7 +87,7 @@ impl FactTeller {
         loop {
             let rest = open.split_off(open.len().min(BATCH));
             let whole = rest.is_empty();
-            let time = prost_types::Timestamp { seconds: watermark.as_second(), nanos: 0 };
+            let time = seconds(watermark);
             let request = v1::ReportFactsRequest {
                 name: format!("clusters/{}", self.cluster),
                 store_id: known.store_id.clone(),

@@ -77,3 +77,8 @@ pub fn start(parts: Parts) -> JoinSet<()> {
     tasks.spawn(teller.run());
     tasks
 }
+
+/// A time as the contract has it, in whole seconds: what Kubernetes keeps of a time.
+fn seconds(time: jiff::Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: time.as_second(), nanos: 0 }
+}

@@ -16,7 +16,7 @@ use kube::{
 use tokio::sync::{mpsc, watch};
 use tonic::transport::Channel;
 
-use super::fence::Known;
+use super::{fence::Known, seconds};
 
 /// Observations in one call.
 const BATCH: usize = 100;
@@ -42,7 +42,7 @@ impl Report {
 
     /// On the cluster and in no snapshot.
     pub fn orphan(desired: &Desired) -> Self {
-        Self(v1::Observation { phase: Phase::Orphan.into(), ..about(desired, desired.generation) })
+        Self(v1::Observation { phase: Phase::Orphan.into(), ..about(desired) })
     }
 
     /// What a tenant's status says.
@@ -56,7 +56,7 @@ impl Report {
             steps: status.steps.iter().map(step).collect(),
             enforced_quota: status.enforced_quota.map(amounts),
             used: status.used.map(amounts),
-            ..about(desired, desired.generation)
+            ..about(desired)
         }))
     }
 
@@ -70,16 +70,16 @@ impl Report {
             message: status.message.clone(),
             steps: status.steps.iter().map(step).collect(),
             binding_fingerprint: status.binding_fingerprint.clone(),
-            ..about(desired, desired.generation)
+            ..about(desired)
         }))
     }
 }
 
-fn about(desired: &Desired, generation: i64) -> v1::Observation {
+fn about(desired: &Desired) -> v1::Observation {
     v1::Observation {
         name: desired.name.clone(),
         uid: desired.uid.clone(),
-        generation: u64::try_from(generation).unwrap_or_default(),
+        generation: u64::try_from(desired.generation).unwrap_or_default(),
         ..Default::default()
     }
 }
@@ -110,7 +110,7 @@ fn condition(condition: &Condition) -> v1::Condition {
         status: condition.status.clone(),
         reason: condition.reason.clone(),
         message: condition.message.clone(),
-        last_transition_time: Some(prost_types::Timestamp { seconds: at.as_second(), nanos: 0 }),
+        last_transition_time: Some(seconds(at)),
         observed_generation: condition.observed_generation.unwrap_or_default(),
     }
 }
@@ -127,7 +127,7 @@ fn step(step: &Step) -> v1::ObservedStep {
             StepState::Failed => 4,
         },
         message: step.message.clone(),
-        update_time: Some(prost_types::Timestamp { seconds: at.as_second(), nanos: 0 }),
+        update_time: Some(seconds(at)),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     authz::Scope,
     context::Context,
     convert::{fields::Fields, resources},
-    core::{Change, Core},
+    core::Core,
     error::AppError,
     metrics::ApiMetrics,
     pagination::{Page, PageRequest},
@@ -58,8 +58,10 @@ impl Clusters {
         context: &Context,
         request: &v1::CreateClusterRequest,
     ) -> Result<Cluster, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let id: Option<ClusterId> = fields.parse("cluster_id", &request.cluster_id);
         let message = fields.needed("cluster", request.cluster.as_ref()).cloned().unwrap_or_default();
@@ -95,8 +97,10 @@ impl Clusters {
         id: &ClusterId,
         request: &v1::UpdateClusterCapacityRequest,
     ) -> Result<Cluster, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let mut fields = Fields::new();
         let capacity = resources::read(&mut fields, "capacity", request.capacity.as_ref());
         let capacity = fields.finish(capacity)?;

@@ -57,8 +57,16 @@ impl Instances {
         (member, tenant): (&MemberId, &TenantId),
         request: &v1::CreateInstanceRequest,
     ) -> Result<Accepted, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.parent)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(member, &request.parent),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let order = read(request)?;
         let (uid, operation): (allmende_domain::ids::Uid, allmende_domain::ids::OperationId) =
             (fresh()?, fresh()?);

@@ -5,19 +5,18 @@ use allmende_domain::{
     ids::OperationId,
     instance::Instance,
     operation::{Operation, Verb},
-    resources::Resources,
     tenant::State,
-    usage::{FactKind, LifecycleFact},
+    usage::FactKind,
 };
 use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
 
 use super::{Instances, Path};
 use crate::{
-    app::{member::check_etag, usage::fact_id},
+    app::{member::check_etag, usage::fact_of_instance},
     authz::Scope,
     context::Context,
-    core::{Change, fresh},
+    core::fresh,
     error::AppError,
 };
 
@@ -32,8 +31,16 @@ impl Instances {
         path: Path<'_>,
         request: &v1::DeleteInstanceRequest,
     ) -> Result<Operation, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Member(path.0, &request.name)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(path.0, &request.name),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let operation_id: OperationId = fresh()?;
         self.core
             .commit(&change, || async {
@@ -49,7 +56,8 @@ impl Instances {
                 };
                 let record =
                     DesiredRecord { generation: next.generation, deleting: true, ..desired.value.clone() };
-                let ended = ended(&next, context);
+                let ended =
+                    fact_of_instance(&next, FactKind::Ended, next.generation, context.now, context.now);
                 let operation = begun(&next, Verb::DeleteInstance, context);
                 let txn = write(&found, &next, &desired, &record)
                     .put(&keys::fact(path.0, &ended.id), &ended)
@@ -76,8 +84,16 @@ impl Instances {
         path: Path<'_>,
         request: &v1::RetryInstanceRequest,
     ) -> Result<Operation, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Member(path.0, &request.name)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(path.0, &request.name),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let operation_id: OperationId = fresh()?;
         self.core
             .commit(&change, || async {
@@ -146,21 +162,4 @@ fn write(
 fn begun(instance: &Instance, verb: Verb, context: &Context) -> Operation {
     let (member, id) = (instance.member.clone(), instance.operation.clone());
     Operation::accepted(member, id, instance.name(), verb, instance.generation, context.now)
-}
-
-fn ended(instance: &Instance, context: &Context) -> LifecycleFact {
-    LifecycleFact {
-        id: fact_id(&instance.uid, "ENDED", instance.generation),
-        member: instance.member.clone(),
-        subject: instance.name(),
-        uid: instance.uid.clone(),
-        kind: FactKind::Ended,
-        generation: instance.generation,
-        occurred: context.now,
-        received: context.now,
-        amounts: Resources::ZERO,
-        workspace: false,
-        bill_to: instance.bill_to.clone(),
-        accounting_reference: instance.accounting_reference.clone(),
-    }
 }

@@ -58,7 +58,6 @@ impl Instances {
         self.core.authorizer.require(context, Scope::Member(member, name)).await?;
         let range =
             tenant.map_or_else(|| keys::instances_of(member), |tenant| keys::instances(member, tenant));
-        let rows = self.core.store.scan(&range, page.after(), page.limit()).await?;
-        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+        self.core.page(&range, page).await
     }
 }

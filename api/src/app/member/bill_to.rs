@@ -13,7 +13,6 @@ use crate::{
     authz::Scope,
     context::Context,
     convert::{fields::Fields, member as convert},
-    core::Change,
     error::AppError,
 };
 
@@ -28,8 +27,16 @@ impl Members {
         member: &MemberId,
         request: &v1::CreateBillToRequest,
     ) -> Result<BillTo, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.parent)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(member, &request.parent),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let mut fields = Fields::new();
         let id: Option<BillToId> = fields.parse("bill_to_id", &request.bill_to_id);
         let place = (Some(member), id);

@@ -16,7 +16,6 @@ use crate::{
     authz::Scope,
     context::Context,
     convert::{fields::Fields, member as convert},
-    core::Change,
     error::AppError,
 };
 
@@ -33,8 +32,10 @@ impl Members {
         context: &Context,
         request: &v1::CreateMemberRequest,
     ) -> Result<Member, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let key = request.member.as_ref().map_or("", |member| member.register_key.as_str());
         let registered = if key.is_empty() { None } else { self.registers.find(key).await? };
         let (member, bill_to) = read(request, registered, context)?;

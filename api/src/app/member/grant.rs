@@ -12,7 +12,7 @@ use crate::{
     authz::Scope,
     context::Context,
     convert::{fields::Fields, member as convert},
-    core::{Change, fresh},
+    core::fresh,
     error::AppError,
     pagination::{Page, PageRequest},
 };
@@ -28,8 +28,16 @@ impl Members {
         member: &MemberId,
         request: &v1::CreateGrantRequest,
     ) -> Result<Grant, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.parent)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(member, &request.parent),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let mut fields = Fields::new();
         let id: GrantId = fresh()?;
         let grant = convert::read_grant(&mut fields, request.grant.as_ref(), member, id, context.now);
@@ -69,8 +77,7 @@ impl Members {
         page: &PageRequest,
     ) -> Result<Page<Versioned<Grant>>, AppError> {
         self.core.authorizer.require(context, Scope::Member(member, name)).await?;
-        let rows = self.core.store.scan(&keys::grants(member), page.after(), page.limit()).await?;
-        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+        self.core.page(&keys::grants(member), page).await
     }
 
     /// Ends a grant now.
@@ -83,8 +90,16 @@ impl Members {
         (member, id): (&MemberId, &GrantId),
         request: &v1::RevokeGrantRequest,
     ) -> Result<Grant, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Member(member, &request.name)).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(
+                context,
+                Scope::Member(member, &request.name),
+                &request.request_id,
+                request,
+                request.validate_only,
+            )
+            .await?;
         let key = keys::grant(member, id);
         self.core
             .commit(&change, || async {

@@ -57,8 +57,7 @@ impl Members {
     ) -> Result<Page<Versioned<Member>>, AppError> {
         self.core.authorizer.require(context, Scope::Cooperative).await?;
         if land.is_empty() {
-            let rows = self.core.store.scan(&keys::members(), page.after(), page.limit()).await?;
-            return Ok(page.page(rows, |row| row.key.raw().to_owned()));
+            return self.core.page(&keys::members(), page).await;
         }
         let (rows, _) = self.core.store.snapshot(&keys::members()).await?;
         let rows = rows
@@ -81,7 +80,6 @@ impl Members {
         page: &PageRequest,
     ) -> Result<Page<Versioned<BillTo>>, AppError> {
         self.core.authorizer.require(context, Scope::Member(id, name)).await?;
-        let rows = self.core.store.scan(&keys::bill_tos(id), page.after(), page.limit()).await?;
-        Ok(page.page(rows, |row| row.key.raw().to_owned()))
+        self.core.page(&keys::bill_tos(id), page).await
     }
 }

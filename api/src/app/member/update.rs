@@ -10,7 +10,6 @@ use crate::{
     authz::Scope,
     context::Context,
     convert::{fields::Fields, member as convert},
-    core::Change,
     error::AppError,
 };
 
@@ -27,8 +26,10 @@ impl Members {
         id: &MemberId,
         request: &v1::UpdateMemberRequest,
     ) -> Result<Member, AppError> {
-        let actor = self.core.authorizer.require(context, Scope::Cooperative).await?;
-        let change = Change::new(actor, &request.request_id, request, request.validate_only, context.now)?;
+        let change = self
+            .core
+            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
+            .await?;
         let message = request.member.clone().unwrap_or_default();
         let today = day_in_berlin(context.now)?;
         let key = keys::member(id);

@@ -3,14 +3,13 @@
 use allmende_domain::{
     cluster::ClusterSeen,
     ids::ClusterId,
-    resources::Resources,
     usage::{FactKind, LifecycleFact},
 };
 use allmende_proto::v1;
 use allmende_store::{Commit, Txn, keys};
 use jiff::Timestamp;
 
-use super::{Usages, fact_id};
+use super::{Usages, fact_of_instance, fact_of_tenant};
 use crate::{authz::Scope, context::Context, error::AppError, names};
 
 /// Conflicts with a closing period or with an order: decided anew.
@@ -130,20 +129,7 @@ impl Usages {
                 return Ok(None);
             };
             let value = &found.value;
-            let fact = LifecycleFact {
-                id: fact_id(&value.uid, kind_text(kind), message.generation),
-                member,
-                subject: value.name(),
-                uid: value.uid.clone(),
-                kind,
-                generation: message.generation,
-                occurred,
-                received: context.now,
-                amounts: value.footprint,
-                workspace: false,
-                bill_to: value.bill_to.clone(),
-                accounting_reference: value.accounting_reference.clone(),
-            };
+            let fact = fact_of_instance(value, kind, message.generation, occurred, context.now);
             let mut next = value.clone();
             next.ready_time =
                 next.ready_time.or(Some(occurred.clamp(value.create_time.min(context.now), context.now)));
@@ -162,20 +148,7 @@ impl Usages {
             return Ok(None);
         };
         let value = &found.value;
-        let fact = LifecycleFact {
-            id: fact_id(&value.uid, kind_text(kind), message.generation),
-            member,
-            subject: value.name(),
-            uid: value.uid.clone(),
-            kind,
-            generation: message.generation,
-            occurred,
-            received: context.now,
-            amounts: workspace_amounts(value.workspace_quota),
-            workspace: true,
-            bill_to: value.bill_to.clone(),
-            accounting_reference: String::new(),
-        };
+        let fact = fact_of_tenant(value, kind, message.generation, occurred, context.now);
         let txn = Txn::new().expect_unchanged(&found);
         Ok(Some(Subject { fact, accepted: value.create_time, current_generation: value.generation, txn }))
     }
@@ -200,19 +173,5 @@ impl Usages {
             Commit::Committed(_) => Ok(next),
             Commit::Conflict => Ok(held),
         }
-    }
-}
-
-/// Pods are limited, not billed.
-fn workspace_amounts(quota: Resources) -> Resources {
-    Resources { pods: 0, ..quota }
-}
-
-fn kind_text(kind: FactKind) -> &'static str {
-    match kind {
-        FactKind::Ready => "READY",
-        FactKind::Resized => "RESIZED",
-        FactKind::Ended => "ENDED",
-        FactKind::Gone => "GONE",
     }
 }

@@ -6,8 +6,11 @@ mod import;
 
 use allmende_domain::{
     ids::{MemberId, Uid},
+    instance::Instance,
     period::Period,
-    usage::{UsageSegment, cut, segments_of},
+    resources::Resources,
+    tenant::Tenant,
+    usage::{FactKind, LifecycleFact, UsageSegment, cut, segments_of},
 };
 use allmende_store::{Store, keys};
 pub use import::Import;
@@ -24,8 +27,68 @@ pub struct Usages {
 }
 
 /// Id of a lifecycle fact: the same thing has the same id wherever it is derived.
-pub fn fact_id(uid: &Uid, kind: &str, generation: u64) -> String {
+fn fact_id(uid: &Uid, kind: FactKind, generation: u64) -> String {
+    let kind = match kind {
+        FactKind::Ready => "READY",
+        FactKind::Resized => "RESIZED",
+        FactKind::Ended => "ENDED",
+        FactKind::Gone => "GONE",
+    };
     hex::encode(Sha256::digest(format!("{uid} {kind} {generation}")))
+}
+
+/// A fact about a tenant's workspace, with the amounts of our own record. Pods are limited, not billed; what has ended holds nothing.
+pub fn fact_of_tenant(
+    tenant: &Tenant,
+    kind: FactKind,
+    generation: u64,
+    occurred: Timestamp,
+    received: Timestamp,
+) -> LifecycleFact {
+    let amounts = if kind == FactKind::Ended {
+        Resources::ZERO
+    } else {
+        Resources { pods: 0, ..tenant.workspace_quota }
+    };
+    LifecycleFact {
+        id: fact_id(&tenant.uid, kind, generation),
+        member: tenant.member.clone(),
+        subject: tenant.name(),
+        uid: tenant.uid.clone(),
+        kind,
+        generation,
+        occurred,
+        received,
+        amounts,
+        workspace: true,
+        bill_to: tenant.bill_to.clone(),
+        accounting_reference: String::new(),
+    }
+}
+
+/// The same about an instance.
+pub fn fact_of_instance(
+    instance: &Instance,
+    kind: FactKind,
+    generation: u64,
+    occurred: Timestamp,
+    received: Timestamp,
+) -> LifecycleFact {
+    let amounts = if kind == FactKind::Ended { Resources::ZERO } else { instance.footprint };
+    LifecycleFact {
+        id: fact_id(&instance.uid, kind, generation),
+        member: instance.member.clone(),
+        subject: instance.name(),
+        uid: instance.uid.clone(),
+        kind,
+        generation,
+        occurred,
+        received,
+        amounts,
+        workspace: false,
+        bill_to: instance.bill_to.clone(),
+        accounting_reference: instance.accounting_reference.clone(),
+    }
 }
 
 /// All usage of a member that touches a period: from lifecycle facts (living ones up to `until`) and imported.
