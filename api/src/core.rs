@@ -18,6 +18,7 @@ use crate::{
     context::Context,
     error::AppError,
     pagination::{Page, PageRequest},
+    requests::ChangeRequest,
 };
 
 /// Shared by all use cases; cheap to clone.
@@ -77,12 +78,10 @@ impl Core {
         &self,
         context: &Context,
         scope: Scope<'_>,
-        request_id: &str,
-        message: &impl Message,
-        validate_only: bool,
+        request: &impl ChangeRequest,
     ) -> Result<Change, AppError> {
         let actor = self.authorizer.require(context, scope).await?;
-        Change::new(actor, request_id, message, validate_only, context.now)
+        Change::new(actor, request.request_id(), request, request.validate_only(), context.now)
     }
 
     /// One page of a range, in key order. The caller has authorised.

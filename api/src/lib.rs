@@ -19,6 +19,7 @@ pub mod layers;
 pub mod metrics;
 pub mod names;
 pub mod pagination;
+pub mod requests;
 pub mod server;
 pub mod service;
 pub mod status;

@@ -74,10 +74,7 @@ impl Billing {
         context: &Context,
         request: &v1::CreatePriceListRequest,
     ) -> Result<v1::PriceList, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let id = fields.parse("price_list_id", &request.price_list_id);
         let list = convert::read_price_list(&mut fields, id, request.price_list.as_ref());
@@ -97,10 +94,7 @@ impl Billing {
         context: &Context,
         request: &v1::CreateAllocationKeyRequest,
     ) -> Result<v1::AllocationKey, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let id = fields.parse("key_id", &request.key_id);
         let key_record = convert::read_key(&mut fields, id, request.key.as_ref());
@@ -120,10 +114,7 @@ impl Billing {
         context: &Context,
         request: &v1::CreatePotRequest,
     ) -> Result<v1::Pot, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let id = fields.parse("pot_id", &request.pot_id);
         let pot = convert::read_pot(&mut fields, id, request.pot.as_ref());
@@ -167,10 +158,7 @@ impl Billing {
         context: &Context,
         request: &v1::SetIssuerRequest,
     ) -> Result<Issuer, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let issuer = convert::read_issuer(&mut fields, request.issuer.as_ref());
         let issuer = fields.finish(issuer)?;
@@ -203,10 +191,7 @@ impl Billing {
         context: &Context,
         request: &v1::CreateRunRequest,
     ) -> Result<Run, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let period: Option<Period> = fields.parse("period", &request.period);
         let issue_date = if request.issue_date.is_empty() {
@@ -281,10 +266,7 @@ impl Billing {
         context: &Context,
         request: &v1::FinalizeRunRequest,
     ) -> Result<Run, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let name = &request.name;
         let period: Period = names::single(name, "runs")?.parse().map_err(|_| AppError::not_found(name))?;
         let key = keys::run(period);

@@ -57,10 +57,7 @@ impl Catalog {
         context: &Context,
         request: &v1::PublishOfferingVersionRequest,
     ) -> Result<Offering, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let id: Option<OfferingId> =
             fields.parse("name", request.name.strip_prefix("offerings/").unwrap_or_default());

@@ -77,10 +77,7 @@ impl Quotas {
         (member, cluster): (&MemberId, &ClusterId),
         request: &v1::SetEntitlementRequest,
     ) -> Result<QuotaAccount, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let guaranteed = resources::read(&mut fields, "guaranteed", request.guaranteed.as_ref());
         if request.resolution.trim().is_empty() {

@@ -66,16 +66,7 @@ impl Tenants {
         member: &MemberId,
         request: &v1::CreateTenantRequest,
     ) -> Result<Accepted, AppError> {
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(member, &request.parent),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(member, &request.parent), request).await?;
         let wanted = read(request)?;
         let (uid, operation) = (fresh()?, fresh()?);
         let tenant = Tenant {
@@ -170,16 +161,7 @@ impl Tenants {
         request: &v1::UpdateTenantRequest,
     ) -> Result<Accepted, AppError> {
         let message = request.tenant.clone().unwrap_or_default();
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(member, &message.name),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(member, &message.name), request).await?;
         let mut fields = Fields::new();
         if request.update_mask.as_ref().is_none_or(|mask| mask.paths != ["workspace_quota"]) {
             fields.wrong("update_mask", "must be workspace_quota: nothing else can be changed");
@@ -235,16 +217,7 @@ impl Tenants {
         (member, id): (&MemberId, &TenantId),
         request: &v1::DeleteTenantRequest,
     ) -> Result<Operation, AppError> {
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(member, &request.name),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(member, &request.name), request).await?;
         let operation_id: OperationId = fresh()?;
         self.core
             .commit(&change, || async {

@@ -58,10 +58,7 @@ impl Clusters {
         context: &Context,
         request: &v1::CreateClusterRequest,
     ) -> Result<Cluster, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let id: Option<ClusterId> = fields.parse("cluster_id", &request.cluster_id);
         let message = fields.needed("cluster", request.cluster.as_ref()).cloned().unwrap_or_default();
@@ -97,10 +94,7 @@ impl Clusters {
         id: &ClusterId,
         request: &v1::UpdateClusterCapacityRequest,
     ) -> Result<Cluster, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let mut fields = Fields::new();
         let capacity = resources::read(&mut fields, "capacity", request.capacity.as_ref());
         let capacity = fields.finish(capacity)?;

@@ -57,16 +57,7 @@ impl Instances {
         (member, tenant): (&MemberId, &TenantId),
         request: &v1::CreateInstanceRequest,
     ) -> Result<Accepted, AppError> {
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(member, &request.parent),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(member, &request.parent), request).await?;
         let order = read(request)?;
         let (uid, operation): (allmende_domain::ids::Uid, allmende_domain::ids::OperationId) =
             (fresh()?, fresh()?);

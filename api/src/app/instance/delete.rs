@@ -31,16 +31,7 @@ impl Instances {
         path: Path<'_>,
         request: &v1::DeleteInstanceRequest,
     ) -> Result<Operation, AppError> {
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(path.0, &request.name),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(path.0, &request.name), request).await?;
         let operation_id: OperationId = fresh()?;
         self.core
             .commit(&change, || async {
@@ -84,16 +75,7 @@ impl Instances {
         path: Path<'_>,
         request: &v1::RetryInstanceRequest,
     ) -> Result<Operation, AppError> {
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(path.0, &request.name),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(path.0, &request.name), request).await?;
         let operation_id: OperationId = fresh()?;
         self.core
             .commit(&change, || async {

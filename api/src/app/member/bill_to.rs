@@ -27,16 +27,7 @@ impl Members {
         member: &MemberId,
         request: &v1::CreateBillToRequest,
     ) -> Result<BillTo, AppError> {
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(member, &request.parent),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(member, &request.parent), request).await?;
         let mut fields = Fields::new();
         let id: Option<BillToId> = fields.parse("bill_to_id", &request.bill_to_id);
         let place = (Some(member), id);

@@ -32,10 +32,7 @@ impl Members {
         context: &Context,
         request: &v1::CreateMemberRequest,
     ) -> Result<Member, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let key = request.member.as_ref().map_or("", |member| member.register_key.as_str());
         let registered = if key.is_empty() { None } else { self.registers.find(key).await? };
         let (member, bill_to) = read(request, registered, context)?;

@@ -28,16 +28,7 @@ impl Members {
         member: &MemberId,
         request: &v1::CreateGrantRequest,
     ) -> Result<Grant, AppError> {
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(member, &request.parent),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(member, &request.parent), request).await?;
         let mut fields = Fields::new();
         let id: GrantId = fresh()?;
         let grant = convert::read_grant(&mut fields, request.grant.as_ref(), member, id, context.now);
@@ -90,16 +81,7 @@ impl Members {
         (member, id): (&MemberId, &GrantId),
         request: &v1::RevokeGrantRequest,
     ) -> Result<Grant, AppError> {
-        let change = self
-            .core
-            .change(
-                context,
-                Scope::Member(member, &request.name),
-                &request.request_id,
-                request,
-                request.validate_only,
-            )
-            .await?;
+        let change = self.core.change(context, Scope::Member(member, &request.name), request).await?;
         let key = keys::grant(member, id);
         self.core
             .commit(&change, || async {

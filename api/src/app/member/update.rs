@@ -26,10 +26,7 @@ impl Members {
         id: &MemberId,
         request: &v1::UpdateMemberRequest,
     ) -> Result<Member, AppError> {
-        let change = self
-            .core
-            .change(context, Scope::Cooperative, &request.request_id, request, request.validate_only)
-            .await?;
+        let change = self.core.change(context, Scope::Cooperative, request).await?;
         let message = request.member.clone().unwrap_or_default();
         let today = day_in_berlin(context.now)?;
         let key = keys::member(id);
