@@ -11,8 +11,16 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::error::{AppError, QuotaShortfall};
 
+/// What is said to a sender whose bytes are no message.
+pub(crate) const NO_MESSAGE: &str =
+    "the request is no valid message of allmende.v1: make it with the published .proto files";
 /// How long a client should wait before it repeats a call that found the store unavailable.
 const RETRY_DELAY: std::time::Duration = std::time::Duration::from_secs(1);
+/// Longest text of a client that an error gives back, in characters. A status travels in headers, of which a client takes 16 KiB: one
+/// that echoes a name of any length would end the whole connection.
+const ECHO_MAX: usize = 384;
+/// Bytes of wrong fields that are named; how many more there are is said.
+const VIOLATIONS_MAX: usize = 6_000;
 
 impl From<AppError> for Status {
     fn from(error: AppError) -> Self {
@@ -21,10 +29,21 @@ impl From<AppError> for Status {
         let code = code(&error);
         let text = match &error {
             AppError::Internal { context } => incident(context),
-            other => public_text(other),
+            other => echo(&public_text(other)),
         };
         add_details(&mut details, &error);
         Status::with_error_details(code, text, details)
+    }
+}
+
+/// A stream of requests that could not be read on: what came is no message of the contract, is too large, or the sender is gone.
+pub(crate) fn unreadable(status: &Status) -> AppError {
+    match status.code() {
+        Code::Internal | Code::InvalidArgument => AppError::invalid("request", NO_MESSAGE),
+        Code::OutOfRange => AppError::LimitExceeded {
+            description: "a message of the stream is larger than 4 MiB: send it in smaller parts".to_owned(),
+        },
+        _ => AppError::DeadlineExceeded,
     }
 }
 
@@ -140,9 +159,7 @@ fn shortfall_text(short: &QuotaShortfall) -> String {
 fn add_details(details: &mut ErrorDetails, error: &AppError) {
     match error {
         AppError::Invalid(violations) => {
-            for violation in violations {
-                details.add_bad_request_violation(&violation.field, &violation.description);
-            }
+            add_violations(details, violations);
         }
         AppError::QuotaExceeded { subject, shortfalls } => {
             for short in shortfalls {
@@ -153,10 +170,10 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
             }
         }
         AppError::WrongState { resource, description } => {
-            details.add_precondition_failure_violation("STATE", resource, description);
+            details.add_precondition_failure_violation("STATE", echo(resource), echo(description));
         }
         AppError::NotFound { resource } | AppError::AlreadyExists { resource } => {
-            details.set_resource_info("allmende", resource, "", "");
+            details.set_resource_info("allmende", echo(resource), "", "");
         }
         AppError::Unavailable | AppError::Contention => {
             details.set_retry_info(Some(RETRY_DELAY));
@@ -170,6 +187,29 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
         | AppError::DeadlineExceeded
         | AppError::LimitExceeded { .. }
         | AppError::Internal { .. } => {}
+    }
+}
+
+/// All wrong fields, as far as they fit.
+fn add_violations(details: &mut ErrorDetails, violations: &[FieldViolation]) {
+    let mut left = VIOLATIONS_MAX;
+    for (named, violation) in violations.iter().enumerate() {
+        let (field, description) = (echo(&violation.field), echo(&violation.description));
+        let Some(rest) = left.checked_sub(field.len() + description.len()) else {
+            let more = violations.len() - named;
+            details.add_bad_request_violation("", format!("{more} more fields are wrong: mend these first"));
+            return;
+        };
+        left = rest;
+        details.add_bad_request_violation(field, description);
+    }
+}
+
+/// A text that may hold what the client sent, at a length that headers can carry.
+fn echo(text: &str) -> String {
+    match text.char_indices().nth(ECHO_MAX) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
     }
 }
 
@@ -203,6 +243,17 @@ mod tests {
             .map(|bad| bad.field_violations.into_iter().map(|v| v.field).collect())
             .unwrap_or_default();
         assert_eq!(fields, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_error_that_echoes_the_client_fits_into_headers() {
+        let long = "ü".repeat(100_000);
+        let many = (0..500).map(|n| FieldViolation::new(format!("f[{n}]{long}"), long.clone())).collect();
+        for error in [AppError::Invalid(many), AppError::not_found(&long)] {
+            let status = Status::from(error);
+            // Percent-encoding makes three bytes of one, base64 four of three.
+            assert!(status.message().len() * 3 + status.details().len() * 4 / 3 < 14 << 10);
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use crate::{authz::policy, context::Rpc, error::AppError, metrics::ApiMetrics};
+use crate::{authz::policy, context::Rpc, error::AppError, metrics::ApiMetrics, status::NO_MESSAGE};
 
 /// Services that are not of the contract, open to every caller with an identity.
 const REFLECTION_PREFIX: &str = "/grpc.reflection.";
@@ -107,7 +107,7 @@ impl CallLayer {
         let outcome = self.guarded(service, request).instrument(span.clone()).await;
         drop(in_flight);
         let response = match outcome {
-            Ok(response) => response?,
+            Ok(response) => readable(response?),
             Err(refused) => Status::from(refused).into_http(),
         };
         let code = code_of(response.headers());
@@ -155,6 +155,16 @@ impl CallLayer {
             Ok(Ok(answer)) => Ok(answer),
         }
     }
+}
+
+/// tonic calls it INTERNAL when a request cannot be decoded. That is the sender's mistake and must not look like ours: every INTERNAL of
+/// the error table has details, this one has none.
+fn readable(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    if code_of(headers) != Code::Internal || headers.contains_key("grpc-status-details-bin") {
+        return response;
+    }
+    Status::from(AppError::invalid("request", NO_MESSAGE)).into_http()
 }
 
 /// The client's `grpc-timeout`: up to eight digits and a unit.

@@ -9,7 +9,7 @@ use tonic::{Request, Streaming};
 use super::{Answer, Apps, answer, page, split, written};
 use crate::{
     app::register::Upload, authz::Scope, context::Context, convert::member as convert, core::Change,
-    error::AppError, names,
+    error::AppError, names, status::unreadable,
 };
 
 /// Largest register edition that is taken, bytes of CSV.
@@ -184,7 +184,7 @@ impl MemberApi {
         let core = &self.0.members.core;
         let actor = core.authorizer.require(context, Scope::Cooperative).await?;
         let mut upload = Upload::default();
-        while let Some(part) = stream.message().await.map_err(|_| AppError::DeadlineExceeded)? {
+        while let Some(part) = stream.message().await.map_err(|error| unreadable(&error))? {
             if !part.edition.is_empty() {
                 upload.edition = part.edition;
                 upload.population_as_of = part.population_as_of;

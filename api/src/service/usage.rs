@@ -14,6 +14,7 @@ use crate::{
     core::Change,
     error::AppError,
     names,
+    status::unreadable,
 };
 
 /// Most segments of one import.
@@ -79,7 +80,7 @@ impl UsageApi {
         let actor = self.0.usages.core.authorizer.require(context, Scope::Cooperative).await?;
         let mut head = v1::ImportUsageRequest::default();
         let (mut fields, mut segments, mut index) = (Fields::new(), Vec::new(), 0usize);
-        while let Some(mut part) = stream.message().await.map_err(|_| AppError::DeadlineExceeded)? {
+        while let Some(mut part) = stream.message().await.map_err(|error| unreadable(&error))? {
             for segment in std::mem::take(&mut part.segments) {
                 segments.extend(convert::read_segment(&mut fields, &format!("segments[{index}]"), &segment));
                 index = index.saturating_add(1);
