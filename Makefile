@@ -3,7 +3,7 @@ export ALLMENDE_CACHE ?= $(HOME)/.cache/allmende
 export CARGO_TARGET_DIR ?= $(ALLMENDE_CACHE)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check tools gen gen-check fmt lint bench
+.PHONY: help demo test check tools gen gen-check fmt lint soak bench
 
 help: ## shows this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ fmt: ## formats the Rust code
 
 lint: ## clippy, warnings are errors
 	@.ci/stages lint
+
+soak: ## the long forms of what `make test` runs with a few seeds: mutated requests, abuse of HTTP/2
+	@ALLMENDE_MUTATIONS=10000 ALLMENDE_ABUSE_SECONDS=20 cargo test --locked -p allmende-api --test mutations --test abuse -- --nocapture
 
 bench: ## measures, where bench/run exists
 	@if [ -x bench/run ]; then bench/run; else echo "there are no benchmarks yet"; fi

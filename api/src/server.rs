@@ -35,6 +35,8 @@ const STREAMS_MAX: u32 = 256;
 const HEADERS_MAX: u32 = 16 << 10;
 /// Calls under way at once, over all connections.
 const CALLS_MAX: usize = 512;
+/// The same of one caller.
+const CALLS_OF_ONE_MAX: usize = 64;
 /// Longest time to the first response.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// How often readiness asks the store.
@@ -103,7 +105,7 @@ fn router(apps: Apps, metrics: ApiMetrics) -> anyhow::Result<LimitedRouter> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let limits = CallLimits { concurrency: CALLS_MAX, deadline: CALL_LIMIT };
+    let limits = CallLimits { concurrency: CALLS_MAX, of_one_caller: CALLS_OF_ONE_MAX, deadline: CALL_LIMIT };
     let mut server = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_header_list_size(HEADERS_MAX)

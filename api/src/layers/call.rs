@@ -19,6 +19,7 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
+use super::share::Shares;
 use crate::{authz::policy, context::Rpc, error::AppError, metrics::ApiMetrics, status::NO_MESSAGE};
 
 /// Services that are not of the contract, open to every caller with an identity.
@@ -29,6 +30,8 @@ const REFLECTION_PREFIX: &str = "/grpc.reflection.";
 pub struct CallLimits {
     /// Calls under way at once; one more is refused.
     pub concurrency: usize,
+    /// The same of one caller.
+    pub of_one_caller: usize,
     /// Longest time to the first response; a shorter `grpc-timeout` wins. Streams of an operator live longer: their response begins at once.
     pub deadline: Duration,
 }
@@ -37,6 +40,7 @@ pub struct CallLimits {
 #[derive(Debug, Clone)]
 pub struct CallLayer {
     permits: Arc<Semaphore>,
+    shares: Shares,
     deadline: Duration,
     metrics: ApiMetrics,
 }
@@ -44,7 +48,12 @@ pub struct CallLayer {
 impl CallLayer {
     /// With these limits.
     pub fn new(limits: CallLimits, metrics: ApiMetrics) -> Self {
-        Self { permits: Arc::new(Semaphore::new(limits.concurrency)), deadline: limits.deadline, metrics }
+        Self {
+            permits: Arc::new(Semaphore::new(limits.concurrency)),
+            shares: Shares::new(limits.of_one_caller),
+            deadline: limits.deadline,
+            metrics,
+        }
     }
 }
 
@@ -128,11 +137,9 @@ impl CallLayer {
         S::Future: Send + 'static,
         S::Error: Send + 'static,
     {
-        let known =
-            Caller::from_extensions(request.extensions()).is_some_and(|caller| caller.identity.is_some());
-        if !known {
-            return Err(AppError::Unauthenticated);
-        }
+        let caller =
+            Caller::from_extensions(request.extensions()).and_then(|caller| caller.identity.as_ref());
+        let caller = caller.ok_or(AppError::Unauthenticated)?.to_string();
         let path = request.uri().path();
         match policy::row(path.trim_start_matches('/')) {
             Some(row) => {
@@ -144,6 +151,11 @@ impl CallLayer {
                 return Err(AppError::Forbidden { description });
             }
         }
+        let _place = self.shares.take(&caller).ok_or_else(|| AppError::LimitExceeded {
+            description:
+                "too many calls of yours at once: wait for some to end, then repeat with the same request_id"
+                    .to_owned(),
+        })?;
         let _permit = self.permits.try_acquire().map_err(|_| AppError::LimitExceeded {
             description: "too many calls at once: repeat in a second with the same request_id".to_owned(),
         })?;

@@ -1,3 +1,4 @@
 //! What every call passes before it reaches a service: one layer, in one order.
 
 pub mod call;
+pub mod share;

