@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use crate::http_client::percent_encoded;
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
 /// Who a certificate is for.
@@ -17,9 +18,18 @@ pub enum Identity {
     Principal(String),
     /// `allmende://cooperative/{operator|treasurer|auditor}`.
     Cooperative(String),
+    /// `allmende://issuer/{alias}/{subject}`: whom a configured issuer's access token is for. Never from a certificate.
+    Subject {
+        /// Alias of the issuer, as configured.
+        issuer: String,
+        /// `sub` as the issuer writes it; percent-encoded in the text.
+        subject: String,
+    },
 }
 
 const SCHEME: &str = "allmende://";
+/// Longest subject of a token, bytes.
+const SUBJECT_MAX: usize = 255;
 const COOPERATIVE: [&str; 3] = ["operator", "treasurer", "auditor"];
 
 /// A text that is no identity.
@@ -27,7 +37,8 @@ const COOPERATIVE: [&str; 3] = ["operator", "treasurer", "auditor"];
 #[error("no identity: expected allmende://kind/name")]
 pub struct IdentityError;
 
-fn is_name(text: &str) -> bool {
+/// Whether a text can name somebody, or an issuer.
+pub(crate) fn is_name(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
@@ -38,6 +49,9 @@ impl FromStr for Identity {
     fn from_str(text: &str) -> Result<Self, IdentityError> {
         let (kind, name) =
             text.strip_prefix(SCHEME).and_then(|rest| rest.split_once('/')).ok_or(IdentityError)?;
+        if kind == "issuer" {
+            return subject_of(name).ok_or(IdentityError);
+        }
         if !is_name(name) {
             return Err(IdentityError);
         }
@@ -56,6 +70,9 @@ impl FromStr for Identity {
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, name) = match self {
+            Self::Subject { issuer, subject } => {
+                return write!(f, "{SCHEME}issuer/{issuer}/{}", percent_encoded(subject));
+            }
             Self::Member(name) => ("member", name),
             Self::Cluster(name) => ("cluster", name),
             Self::Component(name) => ("component", name),
@@ -64,6 +81,29 @@ impl fmt::Display for Identity {
         };
         write!(f, "{SCHEME}{kind}/{name}")
     }
+}
+
+/// `{alias}/{subject}`. There is one text for each subject: what is not encoded as we would is refused.
+fn subject_of(text: &str) -> Option<Identity> {
+    let (issuer, encoded) = text.split_once('/')?;
+    let subject = percent_decoded(encoded)?;
+    let sound = is_name(issuer) && !subject.is_empty() && subject.len() <= SUBJECT_MAX;
+    let canonical = percent_encoded(&subject) == encoded && !subject.chars().any(char::is_control);
+    (sound && canonical).then(|| Identity::Subject { issuer: issuer.to_owned(), subject })
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let pair = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
 }
 
 impl Identity {
@@ -77,13 +117,38 @@ impl Identity {
             _ => None,
         });
         let first = uris.next()?;
-        if uris.next().is_some() { None } else { first.parse().ok() }
+        let identity = if uris.next().is_some() { None } else { first.parse().ok() };
+        // Subjects are for their issuer to name, with a token: no authority of ours speaks for it.
+        identity.filter(|identity| !matches!(identity, Self::Subject { .. }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subject_has_exactly_one_text() {
+        for subject in ["8f1c", "kämmerei@lemgo.example", "a/b?c#d", "100%", "auth0|5", " "] {
+            let identity = Identity::Subject { issuer: "lemgo".into(), subject: subject.into() };
+            assert_eq!(identity.to_string().parse::<Identity>().unwrap(), identity, "{subject}");
+        }
+        for bad in [
+            "allmende://issuer/lemgo",
+            "allmende://issuer/lemgo/",
+            "allmende://issuer/Lemgo/a",
+            "allmende://issuer/lemgo/a/b",
+            "allmende://issuer/lemgo/%61",
+            "allmende://issuer/lemgo/%2f",
+            "allmende://issuer/lemgo/%0A",
+            "allmende://issuer/lemgo/%C3",
+            "allmende://issuer/lemgo/%+1",
+            "allmende://issuer/lemgo/ä",
+            "allmende://issuer//a",
+        ] {
+            assert!(bad.parse::<Identity>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn identities_follow_a_strict_grammar() {

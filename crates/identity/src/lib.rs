@@ -1,14 +1,17 @@
-//! Who calls: TLS 1.3 with client certificates, and the identity that a verified certificate names.
+//! Who calls: TLS 1.3 with client certificates, access tokens, and the identity that a verified one names.
 //!
-//! * [`Identity`] is read from the one `allmende://` URI in a *verified* leaf certificate, and from nothing else.
+//! * [`Identity`] is read from the one `allmende://` URI in a *verified* leaf certificate or from a verified token, and from nothing else.
 //! * [`ServerTls`] and [`Acceptor`] are the server's side: reload, revocation, handshakes apart from the accept loop.
+//! * [`token`] checks access tokens of configured issuers, which name an identity as well.
 //! * [`client`] is the callers' side.
 
 pub mod acceptor;
 mod caller;
 pub mod client;
+pub mod http_client;
 mod identity;
 mod server_tls;
+pub mod token;
 
 pub use acceptor::{Acceptor, AcceptorLimits, HandshakeCounts};
 pub use caller::Caller;

@@ -2,4 +2,5 @@
 
 pub mod ca;
 pub mod etcd;
+pub mod issuer;
 pub mod kubernetes;
