@@ -127,7 +127,7 @@ impl Core {
 }
 
 impl Change {
-    /// The audit entry of this change, to be part of its transaction.
+    /// The audit entry of this change, to be part of its transaction, which also says what changed field by field.
     pub fn audit(
         &self,
         rpc: &str,
@@ -147,8 +147,10 @@ impl Change {
             request_id: self.request_id.clone(),
             reason: reason.to_owned(),
             summary,
+            changes: Vec::new(),
+            refused: None,
         };
-        Txn::new().put(&keys::audit(self.now, &self.request_id), &entry)
+        Txn::new().audit(&keys::audit(self.now, &self.actor.principal, &self.request_id), entry)
     }
 }
 

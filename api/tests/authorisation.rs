@@ -8,52 +8,9 @@
 mod support;
 
 use allmende_proto::v1;
-use http::uri::PathAndQuery;
 use prost::Message;
-use support::{Api, CLUSTER, LEMGO, OPERATOR, WIEHL, reason};
-use tonic::{Code, client::Grpc, transport::Channel};
-
-/// Sends and receives raw bytes, so that one loop can call every method.
-#[derive(Debug, Clone, Default)]
-struct Bytes;
-
-impl tonic::codec::Codec for Bytes {
-    type Encode = Vec<u8>;
-    type Decode = Vec<u8>;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl tonic::codec::Encoder for Bytes {
-    type Item = Vec<u8>;
-    type Error = tonic::Status;
-
-    fn encode(&mut self, item: Vec<u8>, into: &mut tonic::codec::EncodeBuf<'_>) -> Result<(), tonic::Status> {
-        use prost::bytes::BufMut;
-        into.put_slice(&item);
-        Ok(())
-    }
-}
-
-impl tonic::codec::Decoder for Bytes {
-    type Item = Vec<u8>;
-    type Error = tonic::Status;
-
-    fn decode(&mut self, from: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<Vec<u8>>, tonic::Status> {
-        use prost::bytes::Buf;
-        let mut all = vec![0; from.remaining()];
-        from.copy_to_slice(&mut all);
-        Ok(Some(all))
-    }
-}
+use support::{Api, CLUSTER, LEMGO, OPERATOR, WIEHL, raw, reason};
+use tonic::{Code, transport::Channel};
 
 fn methods() -> Vec<(String, bool)> {
     let set = prost_types::FileDescriptorSet::decode(allmende_proto::FILE_DESCRIPTOR_SET).unwrap();
@@ -71,19 +28,9 @@ fn methods() -> Vec<(String, bool)> {
 
 /// Calls a method with a message whose first field (name or parent in most) is `resource`.
 async fn call(channel: Channel, path: &str, resource: &str) -> tonic::Status {
-    let mut client = Grpc::new(channel);
-    client.ready().await.unwrap();
     let mut body = vec![0x0a, u8::try_from(resource.len()).unwrap()];
     body.extend_from_slice(resource.as_bytes());
-    let path: PathAndQuery = path.parse().unwrap();
-    let outcome = client.server_streaming(tonic::Request::new(body), path, Bytes).await;
-    match outcome {
-        Err(status) => status,
-        Ok(response) => match response.into_inner().message().await {
-            Err(status) => status,
-            Ok(_) => tonic::Status::ok(""),
-        },
-    }
+    raw::call(channel, path, body).await
 }
 
 #[tokio::test]

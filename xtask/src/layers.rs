@@ -43,8 +43,14 @@ const LAYERS: &[Layer] = &[
         reason: "it decides about money and quota; with no I/O in reach every decision is tested in microseconds",
     },
     Layer {
+        name: "allmende-evidence",
+        may_use: &[],
+        never: &["tokio", "tonic", KUBERNETES, ETCD, "allmende-proto"],
+        reason: "who seals and who verifies offline use the same lines, which an auditor can read in half an hour",
+    },
+    Layer {
         name: "allmende-store",
-        may_use: &["allmende-domain"],
+        may_use: &["allmende-domain", "allmende-evidence"],
         never: &[KUBERNETES, "allmende-proto"],
         reason: "it stores entities of the domain; a wire message in etcd would tie stored data to the contract",
     },
@@ -89,6 +95,7 @@ const LAYERS: &[Layer] = &[
         name: "allmende-api",
         may_use: &[
             "allmende-domain",
+            "allmende-evidence",
             "allmende-identity",
             "allmende-proto",
             "allmende-store",
@@ -111,7 +118,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         name: "allmende-cli",
-        may_use: &["allmende-identity", "allmende-proto", "allmende-telemetry"],
+        may_use: &["allmende-evidence", "allmende-identity", "allmende-proto", "allmende-telemetry"],
         never: &[KUBERNETES, "k8s-openapi", ETCD, "allmende-store", "allmende-domain"],
         reason: "a client like any other: what it can do, every client can do",
     },

@@ -85,7 +85,7 @@ impl Authorizer {
             Identity::Member(id) if id.as_str() == member.as_str() => {
                 return Ok(vec![Held { role: Role::Admin, deputy: false }]);
             }
-            Identity::Member(_) | Identity::Principal(_) => {}
+            Identity::Member(_) | Identity::Principal(_) | Identity::Subject { .. } => {}
             Identity::Cluster(_) | Identity::Component(_) | Identity::Cooperative(_) => return Ok(Vec::new()),
         }
         let (grants, _) = self.store.snapshot::<Grant>(&keys::grants(member)).await?;

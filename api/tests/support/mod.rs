@@ -7,6 +7,8 @@
     reason = "each test binary uses a part of this"
 )]
 
+pub mod raw;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},

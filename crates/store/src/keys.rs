@@ -16,7 +16,7 @@
 //! /allmende/v1/offering/<id 32>/                        offering with versions
 //! /allmende/v1/operation/<member 32>/<uuid>/            operation
 //! /allmende/v1/receipt/<caller hash 32>/<uuid>/         receipt of a request id
-//! /allmende/v1/audit/<µs since 1970, 20 digits>/<uuid>/ audit entry
+//! /allmende/v1/audit/<µs since 1970, 20 digits>/<hash 32>/ audit entry, not sealed yet
 //! /allmende/v1/fact/<member 32>/<hash 64>/              lifecycle fact
 //! /allmende/v1/segment/<member 32>/<hash 32>/           imported usage
 //! /allmende/v1/pricelist/<id 32>/ · allocationkey/ · pot/ · issuer/
@@ -164,9 +164,11 @@ keys! {
 
     /// Receipt of a request id, scoped to the caller.
     receipt(caller: &str, id: &RequestId) -> Key<Receipt> = format!("receipt/{}/{id}/", hashed(caller));
-    /// An audit entry, ordered by time; the request id tells entries of one microsecond apart.
-    audit(at: Timestamp, id: &RequestId) -> Key<AuditEntry> = format!("audit/{:020}/{id}/", at.as_microsecond());
-    /// All audit entries, oldest first.
+    /// An audit entry that is not sealed yet, ordered by time; actor and request id, which other callers may use too, tell entries of one
+    /// microsecond apart.
+    audit(at: Timestamp, actor: &str, id: &RequestId) -> Key<AuditEntry> =
+        format!("audit/{:020}/{}/", at.as_microsecond(), hashed(&format!("{actor} {id}")));
+    /// All audit entries that are not sealed yet, oldest first.
     audit_all() -> Range<AuditEntry> = "audit/";
 
     /// A lifecycle fact.

@@ -7,6 +7,7 @@
 //! * [`objects`] holds rendered documents, outside etcd.
 
 mod connection;
+mod difference;
 mod envelope;
 mod error;
 mod key;

@@ -1,10 +1,12 @@
 //! One transaction as a value: what must still be as it was read, and what is written then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use allmende_domain::audit::AuditEntry;
 use etcd_client::{Compare, CompareOp, TxnOp};
 
 use crate::{
+    difference,
     envelope::{Record, encode},
     error::StoreError,
     key::{Key, Revision, Versioned},
@@ -21,6 +23,9 @@ pub struct Txn {
     compares: Vec<(String, Revision)>,
     puts: Vec<(String, Vec<u8>)>,
     deletes: Vec<String>,
+    /// What was read and compared, for the audit.
+    reads: BTreeMap<String, Vec<u8>>,
+    audits: Vec<(Key<AuditEntry>, AuditEntry)>,
     failed: Option<String>,
 }
 
@@ -41,7 +46,13 @@ impl Txn {
 
     /// What was read must not have changed.
     #[must_use]
-    pub fn expect_unchanged<T>(self, read: &Versioned<T>) -> Self {
+    pub fn expect_unchanged<T: Record>(mut self, read: &Versioned<T>) -> Self {
+        match encode(&read.value) {
+            Ok(bytes) => {
+                self.reads.insert(read.key.raw().to_owned(), bytes);
+            }
+            Err(error) => self.failed = Some(error.to_string()),
+        }
         self.expect_revision(&read.key, read.revision)
     }
 
@@ -53,8 +64,11 @@ impl Txn {
 
     /// As read: unchanged where something lay, absent where nothing lay.
     #[must_use]
-    pub fn expect_as_read<T>(self, key: &Key<T>, read: Option<&Versioned<T>>) -> Self {
-        self.expect_revision(key, read.map_or(Revision::ABSENT, |read| read.revision))
+    pub fn expect_as_read<T: Record>(self, key: &Key<T>, read: Option<&Versioned<T>>) -> Self {
+        match read {
+            Some(read) => self.expect_unchanged(read),
+            None => self.expect_absent(key),
+        }
     }
 
     /// The key's last change must be this one.
@@ -74,6 +88,13 @@ impl Txn {
         self
     }
 
+    /// Writes an audit entry; its changes are those of the whole transaction, filled in when it is sent.
+    #[must_use]
+    pub fn audit(mut self, key: &Key<AuditEntry>, entry: AuditEntry) -> Self {
+        self.audits.push((key.clone(), entry));
+        self
+    }
+
     /// Removes a value.
     #[must_use]
     pub fn delete<T>(mut self, key: &Key<T>) -> Self {
@@ -87,41 +108,61 @@ impl Txn {
         self.compares.extend(other.compares);
         self.puts.extend(other.puts);
         self.deletes.extend(other.deletes);
+        self.reads.extend(other.reads);
+        self.audits.extend(other.audits);
         self.failed = self.failed.or(other.failed);
         self
     }
 
     /// Whether it would write nothing.
     pub fn is_empty(&self) -> bool {
-        self.puts.is_empty() && self.deletes.is_empty()
+        self.puts.is_empty() && self.deletes.is_empty() && self.audits.is_empty()
+    }
+
+    /// Completes the audit entries and makes them writes like the others. An entry is never written over another.
+    fn with_audits(mut self) -> Self {
+        if self.audits.is_empty() {
+            return self;
+        }
+        let written = self.puts.iter().map(|(key, value)| (key, Some(value.as_slice())));
+        let removed = self.deletes.iter().map(|key| (key, None));
+        let changes = difference::changes(
+            written.chain(removed).map(|(key, after)| (self.reads.get(key).map(Vec::as_slice), after)),
+        );
+        for (key, entry) in std::mem::take(&mut self.audits) {
+            let entry = AuditEntry { changes: changes.clone(), ..entry.bounded() };
+            self = self.expect_absent(&key).put(&key, &entry);
+        }
+        self
     }
 
     /// Checks the limits and makes etcd's own form.
     pub(crate) fn into_etcd(self) -> Result<etcd_client::Txn, StoreError> {
-        if let Some(reason) = self.failed {
+        let this = self.with_audits();
+        if let Some(reason) = this.failed {
             return Err(StoreError::Limit(reason));
         }
-        let writes = self.puts.len() + self.deletes.len();
-        if writes > OPERATIONS_MAX || self.compares.len() > OPERATIONS_MAX {
-            let compares = self.compares.len();
+        let writes = this.puts.len() + this.deletes.len();
+        if writes > OPERATIONS_MAX || this.compares.len() > OPERATIONS_MAX {
+            let compares = this.compares.len();
             return Err(StoreError::Limit(format!(
                 "{writes} writes and {compares} compares, at most {OPERATIONS_MAX} each"
             )));
         }
-        let bytes: usize = self.puts.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let bytes: usize = this.puts.iter().map(|(key, value)| key.len() + value.len()).sum();
         if bytes > BYTES_MAX {
             return Err(StoreError::Limit(format!("{bytes} bytes, at most {BYTES_MAX}")));
         }
-        let keys: BTreeSet<&str> = self
+        let keys: BTreeSet<&str> = this
             .puts
             .iter()
             .map(|(key, _)| key.as_str())
-            .chain(self.deletes.iter().map(String::as_str))
+            .chain(this.deletes.iter().map(String::as_str))
             .collect();
         if keys.len() != writes {
             return Err(StoreError::Limit("a key is written twice".to_owned()));
         }
-        let compares: Vec<Compare> = self
+        let compares: Vec<Compare> = this
             .compares
             .into_iter()
             .map(|(key, revision)| match revision {
@@ -130,8 +171,8 @@ impl Txn {
             })
             .collect();
         let mut operations: Vec<TxnOp> =
-            self.puts.into_iter().map(|(key, value)| TxnOp::put(key, value, None)).collect();
-        operations.extend(self.deletes.into_iter().map(|key| TxnOp::delete(key, None)));
+            this.puts.into_iter().map(|(key, value)| TxnOp::put(key, value, None)).collect();
+        operations.extend(this.deletes.into_iter().map(|key| TxnOp::delete(key, None)));
         Ok(etcd_client::Txn::new().when(compares).and_then(operations))
     }
 }

@@ -1,0 +1,60 @@
+//! Calls with raw bytes, so that one loop can call every method.
+
+use http::uri::PathAndQuery;
+use tonic::{client::Grpc, transport::Channel};
+
+/// Sends and receives bytes as they are.
+#[derive(Debug, Clone, Default)]
+pub struct Bytes;
+
+impl tonic::codec::Codec for Bytes {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl tonic::codec::Encoder for Bytes {
+    type Item = Vec<u8>;
+    type Error = tonic::Status;
+
+    fn encode(&mut self, item: Vec<u8>, into: &mut tonic::codec::EncodeBuf<'_>) -> Result<(), tonic::Status> {
+        use prost::bytes::BufMut;
+        into.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl tonic::codec::Decoder for Bytes {
+    type Item = Vec<u8>;
+    type Error = tonic::Status;
+
+    fn decode(&mut self, from: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<Vec<u8>>, tonic::Status> {
+        use prost::bytes::Buf;
+        let mut all = vec![0; from.remaining()];
+        from.copy_to_slice(&mut all);
+        Ok(Some(all))
+    }
+}
+
+/// Calls a method with one message and gives how it ended, or OK once an answer began.
+pub async fn call(channel: Channel, path: &str, body: Vec<u8>) -> tonic::Status {
+    let mut client = Grpc::new(channel);
+    client.ready().await.unwrap();
+    let path: PathAndQuery = path.parse().unwrap();
+    match client.server_streaming(tonic::Request::new(body), path, Bytes).await {
+        Err(status) => status,
+        Ok(response) => match response.into_inner().message().await {
+            Err(status) => status,
+            Ok(_) => tonic::Status::ok(""),
+        },
+    }
+}
