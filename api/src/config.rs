@@ -36,6 +36,9 @@ pub struct Config {
     /// Revocation list, PEM. Without it nothing is revoked.
     #[arg(long, env = "ALLMENDE_API_CRL")]
     pub crl: Option<PathBuf>,
+    /// Trusted issuers of access tokens and their groups, TOML. Without it only certificates are taken.
+    #[arg(long, env = "ALLMENDE_API_ISSUERS")]
+    pub issuers: Option<PathBuf>,
     /// Where the billing worker puts the documents of issued invoices.
     #[arg(long, env = "ALLMENDE_API_DOCUMENTS_DIR")]
     pub documents_dir: PathBuf,

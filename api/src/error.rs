@@ -48,8 +48,10 @@ pub enum AppError {
         /// Every resource that is short.
         shortfalls: Vec<QuotaShortfall>,
     },
-    /// No verified certificate.
+    /// No verified certificate and no token.
     Unauthenticated,
+    /// The access token is not good.
+    TokenRefused(allmende_identity::token::TokenError),
     /// Known caller, not allowed. Only said where the caller may know that the object exists.
     Forbidden {
         /// What was not allowed and which roles would be.

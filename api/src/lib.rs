@@ -3,11 +3,13 @@
 //! | I want to … | room |
 //! |---|---|
 //! | change who may do what | [`authz::policy`] |
+//! | change how a caller is recognised | [`authn`] |
 //! | change an error code or text | [`status`] |
 //! | add an RPC | `service/` (thin), `convert/` (messages ⇄ domain), `app/` (use case), a row in the policy |
 //! | change a limit of the server | [`server`] |
 
 pub mod app;
+pub mod authn;
 pub mod authz;
 pub mod clock;
 pub mod config;
@@ -15,6 +17,7 @@ pub mod context;
 pub mod convert;
 pub mod core;
 pub mod error;
+pub mod key_ages;
 pub mod layers;
 pub mod metrics;
 pub mod names;

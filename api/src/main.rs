@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use allmende_api::{
+    authn::Issuers,
     clock::SystemClock,
     config::Config,
+    key_ages,
     metrics::ApiMetrics,
     server::{Listeners, Parts, serve},
     wiring,
@@ -44,6 +46,8 @@ async fn main() -> anyhow::Result<()> {
     let documents = DocumentStore::open(&config.documents_dir).await.context("documents directory")?;
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = ApiMetrics::register(&mut registry);
+    let issuers = config.issuers.as_deref().map(Issuers::load).transpose()?.unwrap_or_default();
+    key_ages::register(&mut registry, issuers.verifier().clone());
     let drain = CancellationToken::new();
     let apps = wiring::apps(store.clone(), documents, Arc::new(SystemClock), metrics.clone(), drain.clone());
     let listeners = Listeners {
@@ -52,7 +56,8 @@ async fn main() -> anyhow::Result<()> {
         metrics: TcpListener::bind(config.metrics_listen).await.context("metrics-listen")?,
     };
     tokio::spawn(tls.clone().watch_files(CERTIFICATES_EVERY));
-    let server = tokio::spawn(serve(listeners, Parts { tls, apps, store, registry, metrics }, drain.clone()));
+    let server =
+        tokio::spawn(serve(listeners, Parts { tls, issuers, apps, store, registry, metrics }, drain.clone()));
     tokio::pin!(server);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

@@ -27,6 +27,12 @@ struct RpcLabels {
     rpc: &'static str,
 }
 
+/// Labels of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    outcome: &'static str,
+}
+
 /// All metrics; clones share them.
 #[derive(Debug, Clone)]
 pub struct ApiMetrics {
@@ -34,6 +40,7 @@ pub struct ApiMetrics {
     seconds: Family<RpcLabels, Histogram, fn() -> Histogram>,
     in_flight: Gauge,
     desired_streams: Gauge,
+    tokens: Family<TokenLabels, Counter>,
 }
 
 /// Counts one thing under way until dropped.
@@ -58,6 +65,7 @@ impl ApiMetrics {
             seconds: Family::new_with_constructor(call_seconds),
             in_flight: Gauge::default(),
             desired_streams: Gauge::default(),
+            tokens: Family::default(),
         };
         registry.register("allmende_api_calls", "Finished calls by RPC and code", metrics.calls.clone());
         registry.register(
@@ -72,7 +80,17 @@ impl ApiMetrics {
             "Clusters that follow their desired state",
             streams,
         );
+        registry.register(
+            "allmende_api_tokens",
+            "Access tokens by outcome: accepted, or what was wrong first",
+            metrics.tokens.clone(),
+        );
         metrics
+    }
+
+    /// A token was checked; `outcome` is from a closed set.
+    pub fn token(&self, outcome: &'static str) {
+        self.tokens.get_or_create(&TokenLabels { outcome }).inc();
     }
 
     /// A call begins.

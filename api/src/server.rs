@@ -17,7 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use crate::{
-    layers::call::{CallLayer, CallLimits},
+    authn::Issuers,
+    layers::{
+        authentication::Authentication,
+        call::{CallLayer, CallLimits},
+    },
     metrics::ApiMetrics,
     service::{
         Apps, BillingApi, CatalogApi, ClusterApi, InstanceApi, InvoiceApi, MemberApi, OperationApi, QuotaApi,
@@ -57,6 +61,8 @@ pub struct Listeners {
 pub struct Parts {
     /// Certificates.
     pub tls: ServerTls,
+    /// Whose access tokens are taken.
+    pub issuers: Issuers,
     /// Use cases.
     pub apps: Apps,
     /// For readiness.
@@ -82,9 +88,16 @@ pub async fn serve(listeners: Listeners, parts: Parts, drain: CancellationToken)
     let metrics =
         tokio::spawn(allmende_telemetry::serve(listeners.metrics, probes, drain.clone().cancelled_owned()));
     let acceptor = Acceptor::spawn(listeners.api, parts.tls, AcceptorLimits::default());
-    router(parts.apps, parts.metrics)?
+    let keys = tokio::spawn(parts.issuers.verifier().clone().keep_fresh());
+    let authentication = Authentication {
+        issuers: parts.issuers,
+        clock: Arc::clone(&parts.apps.clock),
+        metrics: parts.metrics.clone(),
+    };
+    router(parts.apps, authentication, parts.metrics)?
         .serve_with_incoming_shutdown(acceptor, drain.cancelled_owned())
         .await?;
+    keys.abort();
     health.await??;
     metrics.await??;
     Ok(())
@@ -93,7 +106,7 @@ pub async fn serve(listeners: Listeners, parts: Parts, drain: CancellationToken)
 type LimitedRouter =
     tonic::transport::server::Router<tower::layer::util::Stack<CallLayer, tower::layer::util::Identity>>;
 
-fn router(apps: Apps, metrics: ApiMetrics) -> anyhow::Result<LimitedRouter> {
+fn router(apps: Apps, authentication: Authentication, metrics: ApiMetrics) -> anyhow::Result<LimitedRouter> {
     let apps = Arc::new(apps);
     macro_rules! service {
         ($server:path, $api:ident) => {
@@ -113,7 +126,7 @@ fn router(apps: Apps, metrics: ApiMetrics) -> anyhow::Result<LimitedRouter> {
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_pending_accept_reset_streams(Some(64))
         .concurrency_limit_per_connection(usize::try_from(STREAMS_MAX)?)
-        .layer(CallLayer::new(limits, metrics));
+        .layer(CallLayer::new(limits, authentication, metrics));
     Ok(server
         .add_service(service!(v1::member_service_server::MemberServiceServer<MemberApi>, MemberApi))
         .add_service(service!(v1::cluster_service_server::ClusterServiceServer<ClusterApi>, ClusterApi))

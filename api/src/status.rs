@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use allmende_domain::violation::{FieldViolation, ViolationReason};
+use allmende_identity::token::TokenError;
 use allmende_proto::{ERROR_DOMAIN, v1::ErrorReason};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -55,7 +56,9 @@ fn code(error: &AppError) -> Code {
         AppError::AlreadyExists { .. } | AppError::RequestIdReused => Code::AlreadyExists,
         AppError::StaleEtag { .. } | AppError::Contention => Code::Aborted,
         AppError::QuotaExceeded { .. } | AppError::LimitExceeded { .. } => Code::ResourceExhausted,
-        AppError::Unauthenticated => Code::Unauthenticated,
+        // The token may be good: it is we who cannot tell right now.
+        AppError::TokenRefused(TokenError::KeysUnavailable) => Code::Unavailable,
+        AppError::Unauthenticated | AppError::TokenRefused(_) => Code::Unauthenticated,
         AppError::Forbidden { .. } => Code::PermissionDenied,
         AppError::WrongState { .. } | AppError::PeriodClosed { .. } | AppError::WatermarkMissing { .. } => {
             Code::FailedPrecondition
@@ -76,6 +79,8 @@ fn reason(error: &AppError) -> ErrorReason {
         AppError::StaleEtag { .. } => ErrorReason::StaleEtag,
         AppError::Contention => ErrorReason::Contention,
         AppError::QuotaExceeded { .. } => ErrorReason::QuotaExceeded,
+        AppError::TokenRefused(TokenError::KeysUnavailable) => ErrorReason::Unavailable,
+        AppError::TokenRefused(_) => ErrorReason::TokenRefused,
         AppError::Unauthenticated => ErrorReason::Unauthenticated,
         AppError::Forbidden { .. } => ErrorReason::PermissionDenied,
         AppError::WrongState { .. } => ErrorReason::WrongState,
@@ -131,8 +136,11 @@ fn public_text(error: &AppError) -> String {
             format!("{subject}: {}. The cooperative's operator can raise the entitlement", parts.join("; "))
         }
         AppError::Unauthenticated => {
-            "no verified certificate with an allmende:// identity was shown: sign in with one".to_owned()
+            "no access token and no verified certificate with an allmende:// identity was shown: sign in, for \
+             example with `allmende login`"
+                .to_owned()
         }
+        AppError::TokenRefused(error) => error.to_string(),
         AppError::Forbidden { description } | AppError::LimitExceeded { description } => description.clone(),
         AppError::WrongState { resource, description } => format!("{resource}: {description}"),
         AppError::PeriodClosed { period } => {
@@ -175,12 +183,15 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
         AppError::NotFound { resource } | AppError::AlreadyExists { resource } => {
             details.set_resource_info("allmende", echo(resource), "", "");
         }
-        AppError::Unavailable | AppError::Contention => {
+        AppError::Unavailable
+        | AppError::Contention
+        | AppError::TokenRefused(TokenError::KeysUnavailable) => {
             details.set_retry_info(Some(RETRY_DELAY));
         }
         AppError::RequestIdReused
         | AppError::StaleEtag { .. }
         | AppError::Unauthenticated
+        | AppError::TokenRefused(_)
         | AppError::Forbidden { .. }
         | AppError::PeriodClosed { .. }
         | AppError::WatermarkMissing { .. }

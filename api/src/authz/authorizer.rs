@@ -8,7 +8,11 @@ use allmende_identity::Identity;
 use allmende_store::{Store, keys};
 
 use super::policy::Allow;
-use crate::{context::Context, error::AppError};
+use crate::{
+    authn::{Authenticated, PAIR_DIFFERS},
+    context::Context,
+    error::AppError,
+};
 
 /// What a call is about.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +30,7 @@ pub enum Scope<'a> {
 /// Who acts and by which right; goes into the audit entry.
 #[derive(Debug, Clone)]
 pub struct Actor {
-    /// Identity text of the certificate.
+    /// Identity text of the certificate, or of the token where there is one.
     pub principal: String,
     /// The right that allowed it.
     pub role: String,
@@ -34,16 +38,22 @@ pub struct Actor {
     pub deputy: bool,
 }
 
-/// Decides by the table, the certificate and the stored grants.
+/// Decides by the table, the certificate, the token's groups and the stored grants.
 #[derive(Debug, Clone)]
 pub struct Authorizer {
     store: Store,
 }
 
-/// One role of a caller for a member.
+/// One role of a caller: for the member that the call names, or of the cooperative.
 struct Held {
     role: Role,
     deputy: bool,
+}
+
+impl From<Role> for Held {
+    fn from(role: Role) -> Self {
+        Self { role, deputy: false }
+    }
 }
 
 impl Authorizer {
@@ -55,84 +65,120 @@ impl Authorizer {
     /// Allows or refuses the call of `context` on `scope`.
     ///
     /// # Errors
-    /// NOT_FOUND when the caller has no right at all for the member or cluster, FORBIDDEN when it has another one.
+    /// NOT_FOUND when the caller has no right at all for the member or cluster, FORBIDDEN when it has another one, or when a certificate
+    /// and a token do not go together.
     pub async fn require(&self, context: &Context, scope: Scope<'_>) -> Result<Actor, AppError> {
-        let held = match scope {
-            Scope::Member(member, _) => self.held(&context.identity, member, context).await?,
-            Scope::Cooperative | Scope::Cluster(..) | Scope::Known => Vec::new(),
-        };
+        let held = self.held(context, scope).await?;
         for allow in context.row.allow {
-            if let Some((role, deputy)) = fits(*allow, &context.identity, scope, &held) {
-                let principal = context.identity.to_string();
-                tracing::Span::current().record("caller", principal.as_str());
+            if let Some((role, deputy)) = fits(*allow, &context.caller.identity, scope, &held) {
+                let principal = context.caller.identity.to_string();
                 if let Scope::Member(member, _) = scope {
                     tracing::Span::current().record("member", tracing::field::display(member));
                 }
                 return Ok(Actor { principal, role, deputy });
             }
         }
-        Err(refusal(context, scope, !held.is_empty()))
+        Err(refusal(context, scope, &held))
     }
 
-    /// The roles that `identity` has for `member` now.
-    async fn held(
-        &self,
-        identity: &Identity,
-        member: &MemberId,
-        context: &Context,
-    ) -> Result<Vec<Held>, AppError> {
-        match identity {
-            Identity::Member(id) if id.as_str() == member.as_str() => {
-                return Ok(vec![Held { role: Role::Admin, deputy: false }]);
+    /// All roles that count for this call: of the cooperative, and for the member that it names.
+    async fn held(&self, context: &Context, scope: Scope<'_>) -> Result<Vec<Held>, AppError> {
+        let caller = &context.caller;
+        let member = if let Scope::Member(member, _) = scope { Some(member) } else { None };
+        match &caller.bound_to {
+            None => {
+                let mut held = cooperative_roles(caller);
+                if let Some(member) = member {
+                    held.extend(self.roles_for(member, context).await?);
+                }
+                Ok(held)
             }
+            // What certificate and token both name, and nothing beyond.
+            Some(Identity::Member(id)) => {
+                let own: MemberId = id.parse().map_err(|_| mismatch())?;
+                let held = self.roles_for(&own, context).await?;
+                if held.is_empty() {
+                    return Err(mismatch());
+                }
+                Ok(if member == Some(&own) { held } else { Vec::new() })
+            }
+            Some(Identity::Cooperative(name)) => {
+                let mut held = cooperative_roles(caller);
+                held.retain(|held| held.role.cooperative_name() == Some(name));
+                if held.is_empty() { Err(mismatch()) } else { Ok(held) }
+            }
+            Some(_) => Err(mismatch()),
+        }
+    }
+
+    /// The roles that the caller has for `member` now: by its certificate, by grants, by groups.
+    async fn roles_for(&self, member: &MemberId, context: &Context) -> Result<Vec<Held>, AppError> {
+        let caller = &context.caller;
+        match &caller.identity {
+            Identity::Member(id) if id.as_str() == member.as_str() => return Ok(vec![Role::Admin.into()]),
             Identity::Member(_) | Identity::Principal(_) | Identity::Subject { .. } => {}
             Identity::Cluster(_) | Identity::Component(_) | Identity::Cooperative(_) => return Ok(Vec::new()),
         }
+        let by_group = caller.rights.iter().filter(|right| right.member.as_ref() == Some(member));
+        let mut held: Vec<Held> = by_group.map(|right| right.role.into()).collect();
         let (grants, _) = self.store.snapshot::<Grant>(&keys::grants(member)).await?;
-        let principal = identity.to_string();
-        Ok(grants
-            .into_iter()
-            .map(|grant| grant.value)
-            .filter(|grant| grant.principal == principal && grant.is_valid_at(context.now))
-            .map(|grant| Held { role: grant.role, deputy: grant.deputy })
-            .collect())
+        let principal = caller.identity.to_string();
+        held.extend(
+            grants
+                .into_iter()
+                .map(|grant| grant.value)
+                .filter(|grant| grant.principal == principal && grant.is_valid_at(context.now))
+                .map(|grant| Held { role: grant.role, deputy: grant.deputy }),
+        );
+        Ok(held)
     }
+}
+
+/// By the certificate or by groups.
+fn cooperative_roles(caller: &Authenticated) -> Vec<Held> {
+    let own = match &caller.identity {
+        Identity::Cooperative(name) => {
+            Role::ALL.iter().find(|role| role.cooperative_name() == Some(name)).copied()
+        }
+        _ => None,
+    };
+    let by_group = caller.rights.iter().filter(|right| right.member.is_none()).map(|right| right.role);
+    own.into_iter().chain(by_group).map(Held::from).collect()
+}
+
+fn mismatch() -> AppError {
+    AppError::Forbidden { description: PAIR_DIFFERS.to_owned() }
 }
 
 /// Whether one entry of a row lets the caller in; gives the role's text.
 fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, held: &[Held]) -> Option<(String, bool)> {
+    let has =
+        |role: Role| held.iter().find(|have| have.role == role).map(|have| (role.to_string(), have.deputy));
     match (allow, identity, scope) {
         (Allow::Known, _, _) => Some(("known".to_owned(), false)),
-        (Allow::Cooperative(role), Identity::Cooperative(own), _)
-            if role.cooperative_name() == Some(own.as_str()) =>
-        {
-            Some((role.to_string(), false))
-        }
+        (Allow::Cooperative(role), _, _) => has(role),
         (Allow::OwnCluster, Identity::Cluster(own), Scope::Cluster(cluster, _))
             if own.as_str() == cluster.as_str() =>
         {
             Some(("cluster".to_owned(), false))
         }
-        (Allow::Member(role), _, Scope::Member(..)) => {
-            held.iter().find(|have| have.role == role).map(|have| (role.to_string(), have.deputy))
-        }
+        (Allow::Member(role), _, Scope::Member(..)) => has(role),
         _ => None,
     }
 }
 
-fn refusal(context: &Context, scope: Scope<'_>, has_a_role: bool) -> AppError {
-    let cooperative = matches!(context.identity, Identity::Cooperative(_));
+fn refusal(context: &Context, scope: Scope<'_>, held: &[Held]) -> AppError {
+    let identity = &context.caller.identity;
     match scope {
-        Scope::Member(_, resource) if !has_a_role && !cooperative => AppError::not_found(resource),
-        Scope::Cluster(_, resource) if matches!(context.identity, Identity::Cluster(_)) => {
+        Scope::Member(_, resource) if held.is_empty() => AppError::not_found(resource),
+        Scope::Cluster(_, resource) if matches!(identity, Identity::Cluster(_)) => {
             AppError::not_found(resource)
         }
         Scope::Member(..) | Scope::Cluster(..) | Scope::Cooperative | Scope::Known => {
             let allowed: Vec<String> = context.row.allow.iter().map(|allow| describe(*allow)).collect();
             AppError::Forbidden {
                 description: format!(
-                    "{} is not allowed to call {}: it is for {}",
-                    context.identity,
+                    "{identity} is not allowed to call {}: it is for {}",
                     context.row.rpc,
                     allowed.join(", ")
                 ),

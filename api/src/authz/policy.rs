@@ -118,6 +118,18 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.InvoiceService/GetInvoiceDocument", allow: MONEY_READ },
 ];
 
+impl Row {
+    /// Whether only clusters call it: then a token is refused.
+    pub fn is_for_clusters(&self) -> bool {
+        self.allow.contains(&Allow::OwnCluster)
+    }
+}
+
+/// The row of a request's path: one slash, then the full name, letter by letter.
+pub fn row_of_path(path: &str) -> Option<&'static Row> {
+    path.strip_prefix('/').and_then(row)
+}
+
 /// The row of an RPC by its full name; none means denied.
 pub fn row(rpc: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.rpc == rpc)

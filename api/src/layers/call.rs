@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use allmende_identity::Caller;
 use futures::FutureExt;
 use http::{HeaderMap, Request, Response};
 use tokio::sync::Semaphore;
@@ -19,7 +18,10 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use super::share::Shares;
+use super::{
+    authentication::{Authentication, Shown},
+    share::Shares,
+};
 use crate::{authz::policy, context::Rpc, error::AppError, metrics::ApiMetrics, status::NO_MESSAGE};
 
 /// Services that are not of the contract, open to every caller with an identity.
@@ -42,16 +44,18 @@ pub struct CallLayer {
     permits: Arc<Semaphore>,
     shares: Shares,
     deadline: Duration,
+    authentication: Authentication,
     metrics: ApiMetrics,
 }
 
 impl CallLayer {
     /// With these limits.
-    pub fn new(limits: CallLimits, metrics: ApiMetrics) -> Self {
+    pub fn new(limits: CallLimits, authentication: Authentication, metrics: ApiMetrics) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             shares: Shares::new(limits.of_one_caller),
             deadline: limits.deadline,
+            authentication,
             metrics,
         }
     }
@@ -103,8 +107,8 @@ impl CallLayer {
         S::Error: Send + 'static,
     {
         let started = Instant::now();
-        let path = request.uri().path().trim_start_matches('/').to_owned();
-        let rpc = policy::row(&path).map_or("unknown", |row| row.rpc);
+        let path = request.uri().path().to_owned();
+        let rpc = policy::row_of_path(&path).map_or("unknown", |row| row.rpc);
         let span = tracing::info_span!(
             "call",
             rpc,
@@ -137,15 +141,16 @@ impl CallLayer {
         S::Future: Send + 'static,
         S::Error: Send + 'static,
     {
-        let caller =
-            Caller::from_extensions(request.extensions()).and_then(|caller| caller.identity.as_ref());
-        let caller = caller.ok_or(AppError::Unauthenticated)?.to_string();
-        let path = request.uri().path();
-        match policy::row(path.trim_start_matches('/')) {
+        let row = policy::row_of_path(request.uri().path());
+        let shown = Shown::of(request.headers(), request.extensions());
+        let who = self.authentication.check(shown, row.is_some_and(policy::Row::is_for_clusters)).await?;
+        let caller = who.identity.to_string();
+        request.extensions_mut().insert(who);
+        match row {
             Some(row) => {
                 request.extensions_mut().insert(Rpc(row));
             }
-            None if path.starts_with(REFLECTION_PREFIX) => {}
+            None if request.uri().path().starts_with(REFLECTION_PREFIX) => {}
             None => {
                 let description = "this method is not part of allmende.v1".to_owned();
                 return Err(AppError::Forbidden { description });

@@ -1,4 +1,5 @@
 //! What every call passes before it reaches a service: one layer, in one order.
 
+pub mod authentication;
 pub mod call;
 pub mod share;

@@ -63,6 +63,11 @@ impl Drop for Api {
 
 impl Api {
     pub async fn start() -> Self {
+        Self::start_with(allmende_api::authn::Issuers::default()).await
+    }
+
+    /// With issuers of access tokens.
+    pub async fn start_with(issuers: allmende_api::authn::Issuers) -> Self {
         install_crypto_provider();
         let (etcd, ca) = (TestEtcd::start().await, TestCa::new());
         let documents = tempfile::tempdir().unwrap();
@@ -78,7 +83,7 @@ impl Api {
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let listeners = Listeners { api: bind().await, health: bind().await, metrics: bind().await };
         let (address, health) = (listeners.api.local_addr().unwrap(), listeners.health.local_addr().unwrap());
-        let parts = Parts { tls: ServerTls::load(paths).unwrap(), apps, store, registry, metrics };
+        let parts = Parts { tls: ServerTls::load(paths).unwrap(), issuers, apps, store, registry, metrics };
         tokio::spawn(serve(listeners, parts, drain.clone()));
         Self { etcd, ca, clock, documents, address, health, drain }
     }
@@ -108,6 +113,14 @@ impl Api {
             .map(|kv| (kv.key_str().unwrap().to_owned(), kv.value_str().unwrap().to_owned()))
             .filter(|(key, _)| !key.contains("/audit/"))
             .collect()
+    }
+
+    /// All audit entries, oldest first.
+    pub async fn audit(&self) -> Vec<serde_json::Value> {
+        let client = etcd_client::Client::connect([self.etcd.endpoint()], None).await.unwrap();
+        let options = etcd_client::GetOptions::new().with_prefix();
+        let all = client.kv_client().get("/allmende/v1/audit/", Some(options)).await.unwrap();
+        all.kvs().iter().map(|kv| serde_json::from_slice::<serde_json::Value>(kv.value()).unwrap()["value"].clone()).collect()
     }
 
     /// Register, members Lemgo and Wiehl, cluster, entitlements, offering.

@@ -3373,7 +3373,7 @@ pub enum ErrorReason {
     Contention = 6,
     /// More was asked than entitlement leaves; QuotaFailure has limit, used and asked.
     QuotaExceeded = 7,
-    /// No verified certificate was shown.
+    /// Neither a verified certificate nor an access token was shown.
     Unauthenticated = 8,
     /// The caller is known, and may not do this.
     PermissionDenied = 9,
@@ -3399,6 +3399,8 @@ pub enum ErrorReason {
     PeriodClosed = 19,
     /// A close needs every cluster's watermark past the period's end, or a recorded decision.
     WatermarkMissing = 20,
+    /// The access token is malformed, expired, of another issuer or for another audience: sign in again.
+    TokenRefused = 30,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -3428,6 +3430,7 @@ impl ErrorReason {
             Self::LimitExceeded => "ERROR_REASON_LIMIT_EXCEEDED",
             Self::PeriodClosed => "ERROR_REASON_PERIOD_CLOSED",
             Self::WatermarkMissing => "ERROR_REASON_WATERMARK_MISSING",
+            Self::TokenRefused => "ERROR_REASON_TOKEN_REFUSED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -3454,6 +3457,7 @@ impl ErrorReason {
             "ERROR_REASON_LIMIT_EXCEEDED" => Some(Self::LimitExceeded),
             "ERROR_REASON_PERIOD_CLOSED" => Some(Self::PeriodClosed),
             "ERROR_REASON_WATERMARK_MISSING" => Some(Self::WatermarkMissing),
+            "ERROR_REASON_TOKEN_REFUSED" => Some(Self::TokenRefused),
             _ => None,
         }
     }

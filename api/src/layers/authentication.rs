@@ -1,0 +1,72 @@
+//! Finds out who calls: the connection's certificate and the request's one token. Nothing else that a client can set is looked at.
+
+use std::sync::Arc;
+
+use allmende_identity::{Caller, Identity, token};
+use http::HeaderMap;
+
+use crate::{
+    authn::{Authenticated, Issuers, Proof},
+    clock::Clock,
+    error::AppError,
+    metrics::ApiMetrics,
+};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Authentication {
+    /// Whose tokens are taken.
+    pub issuers: Issuers,
+    /// A token's times are checked against it.
+    pub clock: Arc<dyn Clock>,
+    /// Counts tokens.
+    pub metrics: ApiMetrics,
+}
+
+impl std::fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Authentication").field("issuers", &self.issuers).finish_non_exhaustive()
+    }
+}
+
+/// What a request shows, not yet checked but for the certificate.
+#[derive(Debug)]
+pub(super) struct Shown {
+    certificate: Option<Identity>,
+    token: Result<Option<String>, token::TokenError>,
+}
+
+impl Shown {
+    pub(super) fn of(headers: &HeaderMap, extensions: &http::Extensions) -> Self {
+        Self {
+            certificate: Caller::from_extensions(extensions).and_then(|caller| caller.identity.clone()),
+            token: token::bearer(headers).map(|token| token.map(str::to_owned)),
+        }
+    }
+}
+
+impl Authentication {
+    /// Who calls; `for_clusters`: the RPC is one that only clusters call.
+    pub(super) async fn check(&self, shown: Shown, for_clusters: bool) -> Result<Authenticated, AppError> {
+        let proof = match shown.token {
+            Ok(None) => None,
+            Ok(Some(text)) => Some(self.proof(&text).await),
+            Err(error) => Some(Err(error)),
+        };
+        if let Some(outcome) = &proof {
+            let label = outcome.as_ref().map_or_else(token::TokenError::label, |_| "accepted");
+            self.metrics.token(label);
+        }
+        // A bad token is refused also beside a good certificate: who shows one means it.
+        let proof = proof.transpose().map_err(AppError::TokenRefused)?;
+        let who = Authenticated::of(shown.certificate.as_ref(), proof, for_clusters)?;
+        tracing::Span::current().record("caller", tracing::field::display(&who.identity));
+        Ok(who)
+    }
+
+    async fn proof(&self, text: &str) -> Result<Proof, token::TokenError> {
+        let now = self.clock.now();
+        let token = self.issuers.verify(text, now).await?;
+        Ok(Proof { identity: token.identity(), rights: self.issuers.rights_of(&token, now) })
+    }
+}
