@@ -120,7 +120,10 @@ impl Api {
         let client = etcd_client::Client::connect([self.etcd.endpoint()], None).await.unwrap();
         let options = etcd_client::GetOptions::new().with_prefix();
         let all = client.kv_client().get("/allmende/v1/audit/", Some(options)).await.unwrap();
-        all.kvs().iter().map(|kv| serde_json::from_slice::<serde_json::Value>(kv.value()).unwrap()["value"].clone()).collect()
+        all.kvs()
+            .iter()
+            .map(|kv| serde_json::from_slice::<serde_json::Value>(kv.value()).unwrap()["value"].clone())
+            .collect()
     }
 
     /// Register, members Lemgo and Wiehl, cluster, entitlements, offering.
