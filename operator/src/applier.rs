@@ -64,17 +64,43 @@ impl Applier {
             self.wrote(&kind, Write::Create, converged);
             return Ok(Outcome::Created);
         };
-        let (found, wanted) = (as_value(found)?, as_value(desired)?);
-        if covers(&found, &wanted) {
+        if !differs(desired, Some(found))? {
             return Ok(Outcome::Unchanged);
         }
+        self.repair(api, desired, converged).await?;
+        Ok(Outcome::Repaired)
+    }
+
+    /// Makes an object as it should be that somebody else makes as well: applied whether it is there or not, so that no create can lose
+    /// the race.
+    ///
+    /// # Errors
+    /// As [`Applier::ensure`].
+    pub async fn take<K>(
+        &self,
+        api: &Api<K>,
+        desired: &K,
+        found: Option<&K>,
+        converged: bool,
+    ) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+    {
+        if differs(desired, found)? { self.repair(api, desired, converged).await } else { Ok(()) }
+    }
+
+    async fn repair<K>(&self, api: &Api<K>, desired: &K, converged: bool) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Clone + std::fmt::Debug,
+    {
+        let (kind, name) = (K::kind(&()), desired.name_any());
         self.check_leads()?;
         let parameters = PatchParams::apply(allmende_crds::names::OPERATOR).force();
         api.patch(&name, &parameters, &Patch::Apply(desired))
             .await
             .map_err(Error::cluster(format!("repair {kind} {name}")))?;
         self.wrote(&kind, Write::Apply, converged);
-        Ok(Outcome::Repaired)
+        Ok(())
     }
 
     /// Writes the status of one of our own objects, as a merge of its `status` alone.
@@ -156,6 +182,15 @@ impl Applier {
             tracing::warn!(kind, "drift repaired");
         }
     }
+}
+
+/// Whether an object is not there or not as it should be.
+///
+/// # Errors
+/// When one of them is no JSON.
+pub fn differs<K: Serialize>(desired: &K, found: Option<&K>) -> Result<bool, Error> {
+    let Some(found) = found else { return Ok(true) };
+    Ok(!covers(&as_value(found)?, &as_value(desired)?))
 }
 
 fn as_value<K: Serialize>(object: &K) -> Result<serde_json::Value, Error> {

@@ -27,6 +27,17 @@ pub enum Error {
     /// The namespace is being deleted.
     #[error("the namespace {0} is being deleted; it is made again when it is gone")]
     NamespaceTerminating(String),
+    /// What the admission policies must refuse was not refused by them.
+    #[error(
+        "no rights are given in {namespace}: what the policy of rights must refuse was {answer}. Are the admission policies of the \
+         operator's chart installed?"
+    )]
+    WallsNotProven {
+        /// Where it was tried.
+        namespace: String,
+        /// What the API server answered instead.
+        answer: String,
+    },
     /// The reconcile's own time limit.
     #[error("not done within {0} s; it is tried again")]
     TimedOut(u64),
@@ -67,6 +78,7 @@ impl Error {
             Self::NamespaceTaken(_) => Category::Taken,
             Self::NamespaceTerminating(_) | Self::NotLeader => Category::Transient,
             Self::TimedOut(_) => Category::TimedOut,
+            Self::WallsNotProven { .. } => Category::Refused,
             Self::Cluster { source, .. } => match source.as_ref() {
                 kube::Error::Api(status) if status.code == 409 => Category::Conflict,
                 // 429 is an overload, 404 a namespace that went meanwhile.
@@ -86,6 +98,7 @@ impl Error {
         match self {
             Self::NamespaceTaken(_) => reason::NAMESPACE_TAKEN,
             Self::NamespaceTerminating(_) => reason::NAMESPACE_TERMINATING,
+            Self::WallsNotProven { .. } => reason::WALLS_NOT_PROVEN,
             _ => match self.category() {
                 Category::Invalid => reason::INVALID_SPEC,
                 Category::Taken => reason::NAMESPACE_TAKEN,

@@ -67,6 +67,9 @@ pub struct Policy {
     /// Every object is looked at again after this time even when no event came, seconds.
     #[arg(long, env = "ALLMENDE_OPERATOR_RESYNC_SECONDS", default_value_t = 600)]
     pub resync_seconds: u64,
+    /// Rights are given in a namespace only after an admission policy was seen to refuse there what it must.
+    #[arg(long, env = "ALLMENDE_OPERATOR_REQUIRE_WALLS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub require_walls: bool,
     /// How many objects of one kind are reconciled at a time.
     #[arg(long, env = "ALLMENDE_OPERATOR_CONCURRENCY", default_value_t = 8)]
     pub concurrency: u16,
@@ -99,6 +102,7 @@ impl Default for Policy {
             reconcile_seconds: 60,
             quota_wait_millis: 3000,
             resync_seconds: 600,
+            require_walls: true,
             concurrency: 8,
         }
     }

@@ -47,7 +47,15 @@ async fn it_keeps_the_cluster_with_the_api_away_and_gives_the_lease_back_at_its_
     let mut program = Program(
         Command::new(env!("CARGO_BIN_EXE_allmende-operator"))
             .env("KUBECONFIG", kubernetes.kubeconfig())
-            .args(["--cluster", "test", "--namespace", "default", "--log-format", "text"])
+            .args([
+                "--cluster",
+                "test",
+                "--namespace",
+                "default",
+                "--log-format",
+                "text",
+                "--require-walls=false",
+            ])
             .arg(format!("--api=https://127.0.0.1:{nobody}"))
             .arg("--api-ca")
             .arg(ca.cert())

@@ -3,78 +3,44 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod cluster;
+mod walls;
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
+use allmende_testkit::kubernetes::TestKubernetes;
+use cluster::{Operator, admin, eventually, install_definitions, tenant, until_condition};
+use k8s_openapi::api::{
+    core::v1::{Namespace, ServiceAccount},
+    rbac::v1::RoleBinding,
 };
-
-use allmende_testkit::{etcd::tool, kubernetes::TestKubernetes};
-use cluster::{Operator, admin, create, eventually, install_definitions, tenant, until_condition};
-use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
 use kube::{
     Api,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
+use walls::chart;
 
-const NAMESPACE: &str = "allmende-system";
-
-/// Installs roles and policies of the chart, rendered by Helm, and returns the operator's user.
-async fn install_rights(kubernetes: &TestKubernetes) -> String {
-    let namespaces: Api<Namespace> = Api::all(admin(kubernetes).await);
-    let own = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}})).unwrap();
-    namespaces.create(&PostParams::default(), &own).await.unwrap();
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/allmende-operator");
-    let rendered = Command::new(tool("helm"))
-        .args(["template", "allmende-operator"])
-        .arg(&chart)
-        .args(["--namespace", NAMESPACE, "--values"])
-        .arg(chart.join("tests/default.yaml"))
-        .args([
-            "-s",
-            "templates/rbac.yaml",
-            "-s",
-            "templates/member-roles.yaml",
-            "-s",
-            "templates/policies.yaml",
-        ])
-        .output()
-        .unwrap();
-    assert!(rendered.status.success(), "{}", String::from_utf8_lossy(&rendered.stderr));
-    let file = kubernetes.folder().join("rights.yaml");
-    std::fs::write(&file, rendered.stdout).unwrap();
-    let applied = Command::new(tool("kubectl"))
-        .arg("--kubeconfig")
-        .arg(kubernetes.kubeconfig())
-        .args(["apply", "--namespace", NAMESPACE, "-f"])
-        .arg(&file)
-        .stdout(Stdio::null())
-        .output()
-        .unwrap();
-    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-    format!("system:serviceaccount:{NAMESPACE}:allmende-operator")
+async fn start() -> (TestKubernetes, Operator) {
+    let kubernetes = TestKubernetes::start().await;
+    install_definitions(&kubernetes, |_| {}).await;
+    chart::install(&kubernetes, &chart::chart().join("tests/default.yaml")).await;
+    let operator = Operator::start_in(&kubernetes, chart::OPERATOR, "system:serviceaccounts").await;
+    (kubernetes, operator)
 }
 
 #[tokio::test]
 async fn the_charts_rights_are_enough_for_the_whole_life_of_a_tenant() {
-    let kubernetes = TestKubernetes::start().await;
-    install_definitions(&kubernetes, |_| {}).await;
-    let user = install_rights(&kubernetes).await;
-    let operator = Operator::start_in(&kubernetes, &user, "system:serviceaccounts").await;
+    let (kubernetes, operator) = start().await;
     let both = tenant("m-own-prod", |object| {
         object["spec"]["services"] = json!(true);
         object["spec"]["groupBindings"] =
             json!([{"group": "g:admin", "role": "admin"}, {"group": "g:viewer", "role": "viewer"}]);
     });
-    let api = create(&kubernetes, &both).await;
+    let api = Api::all(operator.client.clone());
+    api.create(&PostParams::default(), &both).await.unwrap();
     until_condition(&api, "m-own-prod", "Ready", "True", "Converged").await;
 
     let client = admin(&kubernetes).await;
-    let quotas: Api<ResourceQuota> = Api::namespaced(client.clone(), "m-own-prod");
-    quotas.delete("allmende", &DeleteParams::default()).await.unwrap();
-    eventually("the quota is back", async || quotas.get_opt("allmende").await.unwrap().is_some()).await;
-
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "m-own-prod");
+    assert_eq!(accounts.get("default").await.unwrap().automount_service_account_token, Some(false));
     let fewer = json!({"spec": {"groupBindings": [], "desired": {"generation": 2}}});
     api.patch("m-own-prod", &PatchParams::default(), &Patch::Merge(fewer)).await.unwrap();
     until_condition(&api, "m-own-prod", "Ready", "True", "Converged").await;
@@ -86,10 +52,40 @@ async fn the_charts_rights_are_enough_for_the_whole_life_of_a_tenant() {
     let namespaces: Api<Namespace> = Api::all(client);
     assert!(namespaces.get_opt("m-own-prod").await.unwrap().is_none());
 
+    // The canaries are to be refused, and they alone.
     let refused: Vec<_> = kubernetes
         .audit()
         .into_iter()
-        .filter(|entry| entry.user == operator.user && entry.code == 403)
+        .filter(|entry| entry.user == operator.user && entry.code == 403 && entry.resource != "rolebindings")
         .collect();
     assert_eq!(refused, [], "the operator lacks a right that it uses");
+    let canaries = kubernetes
+        .audit()
+        .into_iter()
+        .filter(|entry| entry.user == operator.user && entry.code == 403 && entry.name == "allmende-canary");
+    assert_eq!(canaries.count(), 2, "one for each namespace");
+}
+
+#[tokio::test]
+async fn nobody_gets_rights_while_the_policies_do_not_hold() {
+    let (kubernetes, operator) = start().await;
+    let client = admin(&kubernetes).await;
+    chart::remove_binding(&client, "allmende-operator-rights").await;
+    let binding = json!({
+        "metadata": {"name": "x"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}],
+    });
+    let api = Api::all(operator.client.clone());
+    api.create(&PostParams::default(), &tenant("m-open-prod", |_| {})).await.unwrap();
+    let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), "m-open-prod");
+    let open = until_condition(&api, "m-open-prod", "Ready", "False", "WallsNotProven").await;
+    assert!(open.status.unwrap().message.contains("policies"), "it says what to look at");
+    assert!(bindings.list(&Default::default()).await.unwrap().items.is_empty(), "rights were given");
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    bindings.create(&dry_run, &serde_json::from_value(binding).unwrap()).await.unwrap();
+
+    chart::restore(&kubernetes, &chart::chart().join("tests/default.yaml"));
+    until_condition(&api, "m-open-prod", "Ready", "True", "Converged").await;
+    assert_eq!(bindings.list(&Default::default()).await.unwrap().items.len(), 1);
 }

@@ -19,7 +19,7 @@ fn kinds(entries: &[allmende_testkit::kubernetes::AuditEntry]) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_workspace_takes_six_writes_with_the_rights_after_the_quota_and_the_status_last() {
+async fn a_workspace_takes_seven_writes_with_the_rights_after_the_quota_and_the_status_last() {
     let kubernetes = shared().await;
     let operator = Operator::start(kubernetes, "operator-six").await;
     let api = create(kubernetes, &tenant("m-six-prod", |_| {})).await;
@@ -28,9 +28,19 @@ async fn a_workspace_takes_six_writes_with_the_rights_after_the_quota_and_the_st
     let writes = operator.writes(kubernetes, "m-six-prod");
     assert_eq!(
         kinds(&writes),
-        ["namespaces", "resourcequotas", "limitranges", "networkpolicies", "rolebindings", "tenants/status"],
+        [
+            "namespaces",
+            "resourcequotas",
+            "limitranges",
+            "networkpolicies",
+            "serviceaccounts",
+            "rolebindings",
+            "tenants/status"
+        ],
     );
-    assert!(writes[..5].iter().all(|entry| entry.verb == "create"), "{writes:?}");
+    // The default account is applied: Kubernetes makes it too.
+    let verbs: Vec<&str> = writes.iter().map(|entry| entry.verb.as_str()).collect();
+    assert_eq!(verbs, ["create", "create", "create", "create", "patch", "create", "patch"]);
     let status = ready.status.unwrap();
     assert_eq!(status.observed_desired_generation, 1);
     assert_eq!(status.enforced_quota, Some(ready.spec.workspace_quota));
@@ -51,7 +61,7 @@ async fn each_role_beyond_the_first_takes_one_write_more() {
     let api = create(kubernetes, &two).await;
     until_condition(&api, "m-roles-prod", "Ready", "True", "Converged").await;
     operator_is_quiet(kubernetes, &operator, "m-roles-prod").await;
-    assert_eq!(operator.writes(kubernetes, "m-roles-prod").len(), 7);
+    assert_eq!(operator.writes(kubernetes, "m-roles-prod").len(), 8);
 }
 
 #[tokio::test]

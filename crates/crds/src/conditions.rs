@@ -35,6 +35,8 @@ pub mod reason {
     pub const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
     /// Surfaces when the spec passes the schema but not the operator's own checks.
     pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// Surfaces when the admission policies let through what they must refuse: no rights are given until they hold.
+    pub const WALLS_NOT_PROVEN: &str = "WallsNotProven";
     /// Surfaces when the API server refuses a write for good, for example for missing rights.
     pub const REFUSED: &str = "Refused";
     /// Surfaces when the API server does not answer or is overloaded; it is tried again.

@@ -32,6 +32,9 @@ pub const ROLE_RELEASE: &str = "allmende:release";
 /// Service account in a services namespace that Helm runs as.
 pub const RELEASE_ACCOUNT: &str = "allmende-release";
 
+/// Service account that pods run as which name none.
+pub const DEFAULT_ACCOUNT: &str = "default";
+
 /// The services namespace of a workspace.
 #[must_use]
 pub fn services_namespace(workspace: &str) -> String {

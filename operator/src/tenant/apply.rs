@@ -14,8 +14,9 @@ use super::{
     dereference::{Found, FoundNamespace},
     status::{Progress, Stage},
     validate::{NamespacePlan, TenantPlan},
+    walls,
 };
-use crate::{context::Context, error::Error};
+use crate::{applier::differs, context::Context, error::Error};
 
 /// Pause between two looks at a quota that is not enforced yet.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
@@ -83,7 +84,8 @@ struct Place<'a> {
 impl Place<'_> {
     async fn apply(&self, stages: [Stage; 4], progress: &mut Progress) -> Result<SeenQuota, Error> {
         // No `..`: a new kind of object must be placed in this order on purpose.
-        let NamespaceObjects { namespace, quota, limits, policy, account, bindings } = build(self.plan);
+        let NamespaceObjects { namespace, quota, limits, policy, default_account, account, bindings } =
+            build(self.plan);
         let [namespace_stage, rules_stage, quota_stage, rights_stage] = stages;
         progress.begin(namespace_stage);
         let namespaces: Api<Namespace> = Api::all(self.context.client());
@@ -94,6 +96,7 @@ impl Place<'_> {
         self.ensure::<ResourceQuota>(&quota, self.found.quota.as_ref()).await?;
         self.ensure::<LimitRange>(&limits, self.found.limits.as_ref()).await?;
         self.ensure::<NetworkPolicy>(&policy, self.found.policy.as_ref()).await?;
+        self.take(&default_account, self.found.default_account.as_ref()).await?;
         if let Some(account) = &account {
             self.ensure::<ServiceAccount>(account, self.found.account.as_ref()).await?;
         }
@@ -108,8 +111,18 @@ impl Place<'_> {
         }
         progress.done(quota_stage);
         progress.begin(rights_stage);
+        let mut missing = Vec::new();
         for binding in &bindings {
-            self.ensure::<RoleBinding>(binding, self.found.bindings.get(&binding.name_any())).await?;
+            let found = self.found.bindings.get(&binding.name_any());
+            if differs(binding, found)? {
+                missing.push((binding, found));
+            }
+        }
+        if !missing.is_empty() && self.context.policy.require_walls {
+            walls::prove(&self.context.client(), &self.plan.name).await?;
+        }
+        for (binding, found) in missing {
+            self.ensure::<RoleBinding>(binding, found).await?;
         }
         progress.done(rights_stage);
         Ok(seen)
@@ -125,6 +138,12 @@ impl Place<'_> {
     {
         let api: Api<K> = Api::namespaced(self.context.client(), &self.plan.name);
         self.context.applier.ensure(&api, desired, found, self.converged).await.map(|_| ())
+    }
+
+    /// For what Kubernetes makes too, sooner or later.
+    async fn take(&self, desired: &ServiceAccount, found: Option<&ServiceAccount>) -> Result<(), Error> {
+        let api: Api<ServiceAccount> = Api::namespaced(self.context.client(), &self.plan.name);
+        self.context.applier.take(&api, desired, found, self.converged).await
     }
 
     async fn prune_bindings(&self, wanted: &[RoleBinding]) -> Result<(), Error> {

@@ -24,6 +24,8 @@ pub struct FoundNamespace {
     pub limits: Option<LimitRange>,
     /// Its policy.
     pub policy: Option<NetworkPolicy>,
+    /// The account of pods that name none.
+    pub default_account: Option<ServiceAccount>,
     /// The account that Helm runs as.
     pub account: Option<ServiceAccount>,
     /// Our bindings, by name.
@@ -68,14 +70,15 @@ async fn read(client: &Client, name: &str, roles: &[&str]) -> Result<FoundNamesp
     let (quotas, limits) = (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name));
     let (policies, accounts) = (Api::namespaced(client.clone(), name), Api::namespaced(client.clone(), name));
     let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), name);
-    let (quota, limits, policy, account, bindings) = futures::try_join!(
+    let (quota, limits, policy, default_account, account, bindings) = futures::try_join!(
         quotas.get_opt(OBJECT_NAME),
         limits.get_opt(OBJECT_NAME),
         policies.get_opt(OBJECT_NAME),
+        accounts.get_opt(names::DEFAULT_ACCOUNT),
         accounts.get_opt(names::RELEASE_ACCOUNT),
         futures::future::try_join_all(roles.iter().map(|role| bindings.get_opt(role))),
     )
     .map_err(contents())?;
     let bindings = bindings.into_iter().flatten().map(|binding| (binding.name_any(), binding)).collect();
-    Ok(FoundNamespace { namespace, quota, limits, policy, account, bindings })
+    Ok(FoundNamespace { namespace, quota, limits, policy, default_account, account, bindings })
 }

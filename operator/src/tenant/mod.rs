@@ -9,3 +9,4 @@ pub mod deletion;
 pub mod dereference;
 pub mod status;
 pub mod validate;
+pub mod walls;

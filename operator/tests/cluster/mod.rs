@@ -77,15 +77,21 @@ impl Operator {
 
     /// Starts it with the lease or without.
     pub async fn start_as(kubernetes: &TestKubernetes, user: &str, leads: bool) -> Self {
-        Self::start_with(kubernetes, user, "system:masters", leads).await
+        Self::start_with(kubernetes, user, "system:masters", leads, false).await
     }
 
-    /// Starts it in a group of its own: with no more rights than the test gave.
+    /// Starts it in a group of its own: with no more rights than the test gave, and giving none before it has seen the policies refuse.
     pub async fn start_in(kubernetes: &TestKubernetes, user: &str, group: &str) -> Self {
-        Self::start_with(kubernetes, user, group, true).await
+        Self::start_with(kubernetes, user, group, true, true).await
     }
 
-    async fn start_with(kubernetes: &TestKubernetes, user: &str, group: &str, leads: bool) -> Self {
+    async fn start_with(
+        kubernetes: &TestKubernetes,
+        user: &str,
+        group: &str,
+        leads: bool,
+        require_walls: bool,
+    ) -> Self {
         let alone = ALONE.lock().await;
         let client = context::client(kubernetes.config_for(user, group).await).unwrap();
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
@@ -93,7 +99,7 @@ impl Operator {
         let context = Context::new(
             client.clone(),
             user,
-            Policy::default(),
+            Policy { require_walls, ..Policy::default() },
             metrics.clone(),
             Arc::new(SystemClock),
             leads,
@@ -188,15 +194,23 @@ pub async fn until_condition(
     status: &str,
     reason: &str,
 ) -> Tenant {
-    let what = format!("{name}: {kind}={status} {reason}");
-    eventually(&what, async || {
-        let tenant = api.get(name).await.unwrap();
-        let observed = tenant.status.as_ref().map(|status| status.observed_generation);
-        condition(&tenant, kind) == (status.to_owned(), reason.to_owned())
-            && observed == tenant.metadata.generation
-    })
-    .await;
-    api.get(name).await.unwrap()
+    let seen = std::cell::RefCell::new(None);
+    let reached = tokio::time::timeout(Duration::from_secs(60), async {
+        loop {
+            let tenant = api.get(name).await.unwrap();
+            let observed = tenant.status.as_ref().map(|status| status.observed_generation);
+            if condition(&tenant, kind) == (status.to_owned(), reason.to_owned())
+                && observed == tenant.metadata.generation
+            {
+                return tenant;
+            }
+            seen.replace(tenant.status);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    reached
+        .await
+        .unwrap_or_else(|_| panic!("never {name}: {kind}={status} {reason}; it is {:#?}", seen.take()))
 }
 
 /// Waits for a condition, at most a minute.

@@ -31,6 +31,8 @@ pub struct NamespaceObjects {
     pub limits: LimitRange,
     /// Closed, with its openings.
     pub policy: NetworkPolicy,
+    /// The account of pods that name none: without a token.
+    pub default_account: ServiceAccount,
     /// The account that Helm runs as; in a services namespace only.
     pub account: Option<ServiceAccount>,
     /// One for each role.
@@ -45,6 +47,7 @@ pub fn build(plan: &NamespacePlan) -> NamespaceObjects {
         quota: quota::build(plan),
         limits: limits::build(plan),
         policy: network::build(plan),
+        default_account: roles::default_account(plan),
         account: (plan.kind == NamespaceKind::Services).then(|| roles::account(plan)),
         bindings: roles::build(plan),
     }

@@ -23,6 +23,15 @@ pub(super) fn build(plan: &NamespacePlan) -> Vec<RoleBinding> {
     groups.chain(release).collect()
 }
 
+/// The account of pods that name none. It has no rights, and no pod gets its token.
+pub(super) fn default_account(plan: &NamespacePlan) -> ServiceAccount {
+    ServiceAccount {
+        metadata: metadata(plan, names::DEFAULT_ACCOUNT),
+        automount_service_account_token: Some(false),
+        ..ServiceAccount::default()
+    }
+}
+
 /// The account that Helm runs as. No pod gets its token by itself.
 pub(super) fn account(plan: &NamespacePlan) -> ServiceAccount {
     ServiceAccount {

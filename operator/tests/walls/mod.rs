@@ -1,0 +1,6 @@
+//! What the tests of the tenants' walls share.
+
+#![allow(unreachable_pub, missing_docs, dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+pub mod chart;
