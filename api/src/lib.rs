@@ -26,4 +26,5 @@ pub mod requests;
 pub mod server;
 pub mod service;
 pub mod status;
+pub mod tls_metrics;
 pub mod wiring;

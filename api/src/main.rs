@@ -24,9 +24,6 @@ use tokio_util::sync::CancellationToken;
 /// How long a start waits for etcd.
 const ETCD_WITHIN: Duration = Duration::from_secs(120);
 
-/// How often changed certificate files are looked for.
-const CERTIFICATES_EVERY: Duration = Duration::from_secs(2);
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     install_crypto_provider();
@@ -55,7 +52,6 @@ async fn main() -> anyhow::Result<()> {
         health: TcpListener::bind(config.health_listen).await.context("health-listen")?,
         metrics: TcpListener::bind(config.metrics_listen).await.context("metrics-listen")?,
     };
-    tokio::spawn(tls.clone().watch_files(CERTIFICATES_EVERY));
     let server =
         tokio::spawn(serve(listeners, Parts { tls, issuers, apps, store, registry, metrics }, drain.clone()));
     tokio::pin!(server);

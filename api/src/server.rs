@@ -27,6 +27,7 @@ use crate::{
         Apps, BillingApi, CatalogApi, ClusterApi, InstanceApi, InvoiceApi, MemberApi, OperationApi, QuotaApi,
         TenantApi, UsageApi,
     },
+    tls_metrics,
 };
 
 /// Largest message taken: register and usage come in parts below it.
@@ -43,6 +44,8 @@ const CALLS_MAX: usize = 512;
 const CALLS_OF_ONE_MAX: usize = 64;
 /// Longest time to the first response.
 const CALL_LIMIT: Duration = Duration::from_secs(60);
+/// How often certificate files are looked at and connections whose time is over are cut: revocation is honoured within five of these.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(1);
 /// How often readiness asks the store.
 const READY_EVERY: Duration = Duration::from_secs(2);
 
@@ -77,7 +80,9 @@ pub struct Parts {
 ///
 /// # Errors
 /// When a listener fails.
-pub async fn serve(listeners: Listeners, parts: Parts, drain: CancellationToken) -> anyhow::Result<()> {
+pub async fn serve(listeners: Listeners, mut parts: Parts, drain: CancellationToken) -> anyhow::Result<()> {
+    tls_metrics::register(&mut parts.registry, &parts.tls);
+    let certificates = tokio::spawn(parts.tls.clone().watch_files(CERTIFICATES_EVERY));
     let ready = Arc::new(AtomicBool::new(false));
     let health = tokio::spawn(serve_health(listeners.health, parts.store, Arc::clone(&ready), drain.clone()));
     let probes = allmende_telemetry::Probes {
@@ -98,6 +103,7 @@ pub async fn serve(listeners: Listeners, parts: Parts, drain: CancellationToken)
         .serve_with_incoming_shutdown(acceptor, drain.cancelled_owned())
         .await?;
     keys.abort();
+    certificates.abort();
     health.await??;
     metrics.await??;
     Ok(())

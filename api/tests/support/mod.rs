@@ -23,7 +23,10 @@ use allmende_api::{
 use allmende_identity::{ServerTls, ServerTlsPaths, client, install_crypto_provider};
 use allmende_proto::v1::{self, member_service_client::MemberServiceClient};
 use allmende_store::{Store, StoreConfig, objects::DocumentStore};
-use allmende_testkit::{ca::TestCa, etcd::TestEtcd};
+use allmende_testkit::{
+    ca::{Leaf, TestCa},
+    etcd::TestEtcd,
+};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -48,10 +51,12 @@ impl Clock for SetClock {
 pub struct Api {
     pub etcd: TestEtcd,
     pub ca: TestCa,
+    pub tls: ServerTls,
     pub clock: Arc<SetClock>,
     pub documents: tempfile::TempDir,
     pub address: std::net::SocketAddr,
     pub health: std::net::SocketAddr,
+    pub metrics: std::net::SocketAddr,
     drain: CancellationToken,
 }
 
@@ -72,7 +77,12 @@ impl Api {
         let (etcd, ca) = (TestEtcd::start().await, TestCa::new());
         let documents = tempfile::tempdir().unwrap();
         let server = ca.server("server");
-        let paths = ServerTlsPaths { cert: server.cert, key: server.key, client_ca: ca.cert(), crl: None };
+        let paths = ServerTlsPaths {
+            cert: server.cert,
+            key: server.key,
+            client_ca: ca.cert(),
+            crl: Some(ca.revocation_list(&[], true)),
+        };
         let store = Store::connect(&StoreConfig::new(vec![etcd.endpoint()])).await.unwrap();
         let clock = Arc::new(SetClock(Mutex::new("2026-11-24T10:00:00Z".parse().unwrap())));
         let mut registry = prometheus_client::registry::Registry::default();
@@ -83,9 +93,11 @@ impl Api {
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let listeners = Listeners { api: bind().await, health: bind().await, metrics: bind().await };
         let (address, health) = (listeners.api.local_addr().unwrap(), listeners.health.local_addr().unwrap());
-        let parts = Parts { tls: ServerTls::load(paths).unwrap(), issuers, apps, store, registry, metrics };
+        let metrics_address = listeners.metrics.local_addr().unwrap();
+        let tls = ServerTls::load(paths).unwrap();
+        let parts = Parts { tls: tls.clone(), issuers, apps, store, registry, metrics };
         tokio::spawn(serve(listeners, parts, drain.clone()));
-        Self { etcd, ca, clock, documents, address, health, drain }
+        Self { etcd, ca, tls, clock, documents, address, health, metrics: metrics_address, drain }
     }
 
     pub fn set_clock(&self, time: &str) {
@@ -94,11 +106,19 @@ impl Api {
 
     /// A channel with the certificate of an identity; an empty one: without certificate.
     pub fn channel(&self, identity: &str) -> Channel {
-        let own = (!identity.is_empty()).then(|| {
-            let file = format!("client-{}", identity.replace(['/', ':'], "_"));
-            let leaf = self.ca.client(&file, &[identity]);
-            (leaf.cert, leaf.key)
-        });
+        let own = (!identity.is_empty()).then(|| self.leaf(identity));
+        self.channel_as(own.as_ref())
+    }
+
+    /// A fresh certificate of an identity.
+    pub fn leaf(&self, identity: &str) -> Leaf {
+        let file = format!("client-{}", identity.replace(['/', ':'], "_"));
+        self.ca.client(&file, &[identity])
+    }
+
+    /// A channel with this certificate.
+    pub fn channel_as(&self, own: Option<&Leaf>) -> Channel {
+        let own = own.map(|leaf| (leaf.cert.clone(), leaf.key.clone()));
         let tls = client::ClientTls { ca: self.ca.cert(), own };
         client::channel(&format!("https://localhost:{}", self.address.port()), tls).unwrap()
     }

@@ -2,7 +2,9 @@
 //! server.
 
 use std::{
+    future::Future,
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -18,9 +20,16 @@ use tokio::{
     sync::{Semaphore, mpsc},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::transport::server::Connected;
 
-use crate::{caller::Caller, identity::Identity, server_tls::ServerTls};
+use crate::{
+    caller::Caller,
+    live::Place,
+    peer::PeerCertificate,
+    rules::{ALPN, Rules},
+    server_tls::ServerTls,
+};
 
 /// Bounds of the accept loop.
 #[derive(Debug, Clone, Copy)]
@@ -42,17 +51,29 @@ impl Default for AcceptorLimits {
 pub struct HandshakeCounts {
     /// Connected.
     pub completed: AtomicU64,
-    /// Refused by TLS: wrong authority, expired, old version …
+    /// Refused: wrong authority, expired, revoked, old version, no HTTP/2, a certificate that names nobody …
     pub failed: AtomicU64,
     /// Never came to an end.
     pub timed_out: AtomicU64,
 }
 
-/// A connection whose peer is known.
+/// A connection whose peer is known. Reading and writing fail once the peer is admitted no longer.
 #[derive(Debug)]
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     caller: Caller,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    _place: Place,
+}
+
+impl Connection {
+    /// Fails when the connection was cut; else wakes this task when it is.
+    fn poll_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.cut.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
 }
 
 /// Pause after an accept error such as "too many open files".
@@ -72,8 +93,8 @@ impl Acceptor {
     /// Accepts on `listener` until dropped.
     pub fn spawn(listener: TcpListener, tls: ServerTls, limits: AcceptorLimits) -> Self {
         let (sender, connections) = mpsc::channel(WAITING);
-        let counts = Arc::new(HandshakeCounts::default());
-        let task = tokio::spawn(accept_loop(listener, tls, limits, sender, Arc::clone(&counts)));
+        let counts = tls.handshakes();
+        let task = tokio::spawn(accept_loop(listener, tls, limits, sender));
         Self { connections, counts, task }
     }
 
@@ -102,7 +123,6 @@ async fn accept_loop(
     tls: ServerTls,
     limits: AcceptorLimits,
     sender: mpsc::Sender<io::Result<Connection>>,
-    counts: Arc<HandshakeCounts>,
 ) {
     let permits = Arc::new(Semaphore::new(limits.handshakes));
     loop {
@@ -117,19 +137,18 @@ async fn accept_loop(
         };
         // Streams of operators live for hours: small messages must not wait, dead peers must be noticed (by HTTP/2 keepalive).
         let _ = socket.set_nodelay(true);
-        let acceptor = TlsAcceptor::from(tls.current());
-        let (sender, counts) = (sender.clone(), Arc::clone(&counts));
+        let (tls, sender) = (tls.clone(), sender.clone());
         tokio::spawn(async move {
-            match tokio::time::timeout(limits.handshake, acceptor.accept(socket)).await {
+            let counts = tls.handshakes();
+            match tokio::time::timeout(limits.handshake, shake_hands(&tls, socket, remote)).await {
                 Err(_elapsed) => counts.timed_out.fetch_add(1, Ordering::Relaxed),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, %remote, "handshake refused");
                     counts.failed.fetch_add(1, Ordering::Relaxed)
                 }
-                Ok(Ok(stream)) => {
+                Ok(Ok(connection)) => {
                     let completed = counts.completed.fetch_add(1, Ordering::Relaxed);
-                    let caller = Caller { identity: identity_of(&stream), remote };
-                    let _ = sender.send(Ok(Connection { stream, caller })).await;
+                    let _ = sender.send(Ok(connection)).await;
                     completed
                 }
             };
@@ -138,11 +157,28 @@ async fn accept_loop(
     }
 }
 
-/// rustls has verified the chain; the leaf comes first.
-fn identity_of(stream: &TlsStream<TcpStream>) -> Option<Identity> {
+/// The handshake, and what TLS itself does not judge: the protocol, the identity, and rules that changed meanwhile.
+async fn shake_hands(tls: &ServerTls, socket: TcpStream, remote: SocketAddr) -> io::Result<Connection> {
+    let rules: Arc<Rules> = tls.current();
+    let stream = TlsAcceptor::from(rules.config()).accept(socket).await?;
     let (_, session) = stream.get_ref();
-    let leaf = session.peer_certificates()?.first()?;
-    Identity::of_certificate(leaf)
+    if session.alpn_protocol() != Some(ALPN) {
+        return Err(io::Error::other("the peer does not speak HTTP/2"));
+    }
+    // rustls has verified the chain; the leaf comes first.
+    let certificate = match session.peer_certificates() {
+        None => None,
+        Some(chain) => {
+            let peer = PeerCertificate::of_chain(chain);
+            Some(Arc::new(peer.ok_or_else(|| io::Error::other("the certificate names nobody"))?))
+        }
+    };
+    let place = tls
+        .admit(certificate.clone(), &rules)
+        .map_err(|cut| io::Error::other(format!("the certificate is {}", cut.name())))?;
+    let identity = certificate.as_ref().map(|peer| peer.identity.clone());
+    let cut = Box::pin(place.cut.clone().cancelled_owned());
+    Ok(Connection { stream, caller: Caller { identity, certificate, remote }, cut, _place: place })
 }
 
 impl Connected for Connection {
@@ -159,16 +195,19 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.poll_cut(cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_cut(cx)?;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_cut(cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

@@ -3,6 +3,7 @@
 
 use std::{
     future::Future,
+    io,
     path::PathBuf,
     pin::Pin,
     sync::Arc,
@@ -19,7 +20,10 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
-use crate::server_tls::{TlsError, certificates, unreadable};
+use crate::{
+    material::{certificates, unreadable},
+    server_tls::TlsError,
+};
 
 /// Longest wait for a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -34,6 +38,21 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
+    /// One connection, after its handshake.
+    ///
+    /// # Errors
+    /// When a file cannot be used now, nobody answers in time, or the server's certificate does not fit the name.
+    pub async fn dial(&self, host: &str, port: u16) -> io::Result<TlsStream<TcpStream>> {
+        let config = self.config().map_err(io::Error::other)?;
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let connect = async {
+            let socket = TcpStream::connect((host, port)).await?;
+            socket.set_nodelay(true)?;
+            TlsConnector::from(Arc::new(config)).connect(name, socket).await
+        };
+        tokio::time::timeout(CONNECT_LIMIT, connect).await?
+    }
+
     fn config(&self) -> Result<ClientConfig, TlsError> {
         let mut roots = RootCertStore::empty();
         for authority in certificates(&self.ca)? {
@@ -98,14 +117,7 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let host = uri.host().ok_or("no host")?.trim_matches(['[', ']']).to_owned();
             let port = uri.port_u16().unwrap_or(443);
-            let config = tls.config()?;
-            let connect = async {
-                let socket = TcpStream::connect((host.as_str(), port)).await?;
-                socket.set_nodelay(true)?;
-                let name = ServerName::try_from(host.clone()).map_err(std::io::Error::other)?;
-                TlsConnector::from(Arc::new(config)).connect(name, socket).await
-            };
-            let stream = tokio::time::timeout(CONNECT_LIMIT, connect).await??;
+            let stream = tls.dial(&host, port).await?;
             Ok(TokioIo::new(stream))
         })
     }

@@ -1,45 +1,61 @@
 //! The server's certificates, authorities and revocation list, read from files and read again without dropping a call.
+//!
+//! New handshakes use the newest rules; connections that live are judged by them too, and cut when they would be refused now.
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, RwLock},
-    time::{Duration, SystemTime},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use rustls::{
-    RootCertStore, ServerConfig,
-    crypto::{CryptoProvider, aws_lc_rs},
-    server::{NoServerSessionStorage, WebPkiClientVerifier},
-    version::TLS13,
-};
-use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem::PemObject};
+use rustls_pki_types::UnixTime;
 use thiserror::Error;
 
-/// Where the files lie. Kubelet swaps them behind symbolic links.
-#[derive(Debug, Clone)]
-pub struct ServerTlsPaths {
-    /// Chain of the server, leaf first, PEM.
-    pub cert: PathBuf,
-    /// Its key, PEM.
-    pub key: PathBuf,
-    /// Authorities of client certificates, PEM.
-    pub client_ca: PathBuf,
-    /// Revocation lists of all client authorities, PEM. An outdated one refuses every client certificate.
-    pub crl: Option<PathBuf>,
-}
+use crate::{
+    acceptor::HandshakeCounts,
+    expiry::Expiry,
+    live::{Live, Place},
+    material::{Material, ServerTlsPaths},
+    peer::PeerCertificate,
+    rules::{Bars, Cut, Rules, provider},
+};
 
 /// TLS cannot be set up; names the file, never its content.
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct TlsError(pub(crate) String);
 
-/// The present configuration; new connections get the newest, old ones keep theirs.
+/// See the module. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     paths: ServerTlsPaths,
-    current: Arc<RwLock<Arc<ServerConfig>>>,
-    /// Times of the files just before they were first read: a change between that and the first look is a change.
-    loaded: Vec<Option<SystemTime>>,
+    rules: RwLock<Arc<Rules>>,
+    /// Also the lock of every change of the rules.
+    present: Mutex<Present>,
+    live: Arc<Live>,
+    handshakes: Arc<HandshakeCounts>,
+    reloads_failed: AtomicU64,
+    failing: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Present {
+    material: Material,
+    bars: Arc<Bars>,
+    /// Digest of the files just before they were read: a change between that and the first look is a change.
+    digest: u64,
+}
+
+/// Seconds since 1970, from the clock that handshakes go by.
+fn now() -> i64 {
+    i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX)
 }
 
 impl ServerTls {
@@ -48,119 +64,163 @@ impl ServerTls {
     /// # Errors
     /// When a file lacks or does not fit.
     pub fn load(paths: ServerTlsPaths) -> Result<Self, TlsError> {
-        let loaded = stamps(&paths);
-        let config = Arc::new(build(&paths)?);
-        Ok(Self { paths, current: Arc::new(RwLock::new(config)), loaded })
+        let digest = paths.digest();
+        let material = Material::read(&paths, &provider())?;
+        let bars = Arc::new(Bars::new());
+        let rules = RwLock::new(Arc::new(Rules::of(&material, Arc::clone(&bars))?));
+        let shared = Shared {
+            paths,
+            rules,
+            present: Mutex::new(Present { material, bars, digest }),
+            live: Arc::default(),
+            handshakes: Arc::default(),
+            reloads_failed: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+        };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// What the next connection uses.
-    pub fn current(&self) -> Arc<ServerConfig> {
-        self.current
-            .read()
-            .map_or_else(|poisoned| Arc::clone(&poisoned.into_inner()), |config| Arc::clone(&config))
+    pub fn current(&self) -> Arc<Rules> {
+        Arc::clone(&self.shared.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the files again. On an error the present configuration stays.
+    /// Reads the files again. Each part (own certificate with key, authorities, revocation lists) that cannot be used stays as it was.
+    /// Connections that the new rules would refuse are cut.
     ///
     /// # Errors
-    /// When a file lacks or does not fit.
+    /// When a file lacks or does not fit; the other parts are renewed nevertheless.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let config = Arc::new(build(&self.paths)?);
-        match self.current.write() {
-            Ok(mut current) => *current = config,
-            Err(poisoned) => *poisoned.into_inner() = config,
+        let outcome = self.renew();
+        self.shared.failing.store(outcome.is_err(), Ordering::Relaxed);
+        if outcome.is_err() {
+            self.shared.reloads_failed.fetch_add(1, Ordering::Relaxed);
         }
+        self.sift();
+        outcome
+    }
+
+    fn renew(&self) -> Result<(), TlsError> {
+        let mut present = self.shared.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let digest = self.shared.paths.digest();
+        let (material, errors) = present.material.renewed(&self.shared.paths, &provider());
+        self.set(Rules::of(&material, Arc::clone(&present.bars))?);
+        (present.material, present.digest) = (material, digest);
+        if errors.is_empty() {
+            return Ok(());
+        }
+        Err(TlsError(errors.into_iter().map(|error| error.0).collect::<Vec<_>>().join("; ")))
+    }
+
+    /// From now on, certificates of these identities that were issued before these times are refused, and their connections cut. Replaces
+    /// what was barred before.
+    ///
+    /// # Errors
+    /// When the present files no longer make a configuration; nothing has changed then.
+    pub fn bar(&self, bars: Bars) -> Result<(), TlsError> {
+        let mut present = self.shared.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let bars = Arc::new(bars);
+        self.set(Rules::of(&present.material, Arc::clone(&bars))?);
+        present.bars = bars;
+        drop(present);
+        self.sift();
         Ok(())
     }
 
-    /// Reloads whenever a file has changed; looks every `interval`. Ends with the task it runs in.
+    fn set(&self, rules: Rules) {
+        *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    fn sift(&self) {
+        let (rules, now) = (self.current(), now());
+        self.shared.live.sift(|peer| rules.judge(peer, now).err());
+    }
+
+    /// Admits a peer whose handshake was made by `used`: gives it a place among the living, unless the rules that hold now refuse it.
+    pub(crate) fn admit(&self, peer: Option<Arc<PeerCertificate>>, used: &Arc<Rules>) -> Result<Place, Cut> {
+        let place = self.shared.live.enter(peer.clone());
+        // In this order: whoever changes the rules after this look finds the place.
+        let rules = self.current();
+        let Some(peer) = peer else { return Ok(place) };
+        let judged_by_handshake = Arc::ptr_eq(&rules, used) && rules.bars_nobody();
+        if !judged_by_handshake && let Err(cut) = rules.judge(&peer, now()) {
+            self.shared.live.end(&peer, &place.cut, cut);
+            return Err(cut);
+        }
+        Ok(place)
+    }
+
+    /// Reloads whenever a file has changed, and cuts connections whose time is over; looks every `interval`. Ends with the task it runs in.
     pub async fn watch_files(self, interval: Duration) {
-        let mut seen = self.loaded.clone();
+        let mut told = None;
+        let mut lists_were_current = true;
         loop {
             tokio::time::sleep(interval).await;
-            let now = stamps(&self.paths);
-            if now == seen {
-                continue;
-            }
-            match self.reload() {
-                Ok(()) => {
-                    seen = now;
-                    tracing::info!("certificates were read again");
-                }
+            let tls = self.clone();
+            // Reads files and verifies signatures: not on a thread that serves calls.
+            let look = tokio::task::spawn_blocking(move || tls.look(lists_were_current)).await;
+            let Ok(Looked { changed, lists_current, outcome }) = look else { continue };
+            lists_were_current = lists_current;
+            match outcome {
+                None => {}
+                Some(Ok(())) => tracing::info!("certificates were read again"),
                 // Half-written files: the old ones serve on, and the next look tries again.
-                Err(error) => tracing::warn!(%error, "changed certificates cannot be used yet"),
+                Some(Err(error)) if told != Some(changed) => {
+                    told = Some(changed);
+                    tracing::warn!(%error, "changed certificates cannot be used; the old ones stay in use");
+                }
+                Some(Err(_)) => {}
             }
         }
     }
-}
 
-fn stamps(paths: &ServerTlsPaths) -> Vec<Option<SystemTime>> {
-    [&paths.cert, &paths.key, &paths.client_ca]
-        .into_iter()
-        .chain(paths.crl.iter())
-        .map(|path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok())
-        .collect()
-}
-
-/// P-256 first, as the platforms' certificates are of that curve.
-fn provider() -> Arc<CryptoProvider> {
-    let kx_groups = vec![aws_lc_rs::kx_group::SECP256R1, aws_lc_rs::kx_group::X25519];
-    Arc::new(CryptoProvider { kx_groups, ..aws_lc_rs::default_provider() })
-}
-
-fn build(paths: &ServerTlsPaths) -> Result<ServerConfig, TlsError> {
-    let provider = provider();
-    let mut roots = RootCertStore::empty();
-    for authority in certificates(&paths.client_ca)? {
-        roots.add(authority).map_err(|error| TlsError(format!("{}: {error}", paths.client_ca.display())))?;
+    fn look(&self, lists_were_current: bool) -> Looked {
+        let digest = self.shared.paths.digest();
+        let seen = self.shared.present.lock().unwrap_or_else(PoisonError::into_inner).digest;
+        let changed = digest != seen || self.shared.failing.load(Ordering::Relaxed);
+        let outcome = changed.then(|| self.reload());
+        let (rules, now) = (self.current(), now());
+        let lists_current = rules.lists_end().is_none_or(|end| now <= end);
+        if lists_were_current && !lists_current {
+            tracing::error!(
+                "a revocation list is outdated: nobody with a certificate is admitted until there is a new one"
+            );
+            self.sift();
+        } else {
+            self.shared.live.sift(|peer| rules.outlived(peer, now));
+        }
+        Looked { changed: digest, lists_current, outcome }
     }
-    let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated();
-    if let Some(path) = &paths.crl {
-        // Strict: an outdated list, or a leaf whose authority has none in the file, is refused.
-        verifier = verifier
-            .with_crls(revocation_lists(path)?)
-            .only_check_end_entity_revocation()
-            .enforce_revocation_expiration();
-    }
-    let verifier =
-        verifier.build().map_err(|error| TlsError(format!("{}: {error}", paths.client_ca.display())))?;
-    let chain = certificates(&paths.cert)?;
-    let key = PrivateKeyDer::from_pem_file(&paths.key).map_err(|error| unreadable(&paths.key, &error))?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&TLS13])
-        .map_err(|error| TlsError(error.to_string()))?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, key)
-        .map_err(|error| TlsError(format!("{}: {error}", paths.cert.display())))?;
-    config.alpn_protocols = vec![b"h2".to_vec()];
-    // No resumption: every connection shows its certificate anew, to the revocation list of the day.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
-    Ok(config)
-}
 
-/// One list or several, so that each authority can have its own.
-fn revocation_lists(path: &std::path::Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
-    let all: Vec<_> = CertificateRevocationListDer::pem_file_iter(path)
-        .map_err(|error| unreadable(path, &error))?
-        .collect::<Result<_, _>>()
-        .map_err(|error| unreadable(path, &error))?;
-    if all.is_empty() {
-        Err(TlsError(format!("{}: holds no revocation list", path.display())))
-    } else {
-        Ok(all)
+    /// How handshakes ended so far.
+    pub fn handshakes(&self) -> Arc<HandshakeCounts> {
+        Arc::clone(&self.shared.handshakes)
+    }
+
+    /// Connections that live now.
+    pub fn connections(&self) -> usize {
+        self.shared.live.count()
+    }
+
+    /// Connections cut so far, by reason.
+    pub fn cuts(&self, cut: Cut) -> u64 {
+        self.shared.live.cuts(cut)
+    }
+
+    /// Reloads that failed so far, and whether the last one did.
+    pub fn reloads_failed(&self) -> (u64, bool) {
+        (self.shared.reloads_failed.load(Ordering::Relaxed), self.shared.failing.load(Ordering::Relaxed))
+    }
+
+    /// When the parts in use end.
+    pub fn expiries(&self) -> Vec<Expiry> {
+        self.shared.present.lock().unwrap_or_else(PoisonError::into_inner).material.expiries.all()
     }
 }
 
-pub(crate) fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let all: Vec<_> = CertificateDer::pem_file_iter(path)
-        .map_err(|error| unreadable(path, &error))?
-        .collect::<Result<_, _>>()
-        .map_err(|error| unreadable(path, &error))?;
-    if all.is_empty() { Err(TlsError(format!("{}: holds no certificate", path.display()))) } else { Ok(all) }
-}
-
-pub(crate) fn unreadable(path: &std::path::Path, error: &dyn std::fmt::Display) -> TlsError {
-    TlsError(format!("{}: {error}", path.display()))
+struct Looked {
+    /// Digest of what was tried.
+    changed: u64,
+    lists_current: bool,
+    outcome: Option<Result<(), TlsError>>,
 }
