@@ -16,7 +16,10 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::server_tls::{TlsError, certificates, unreadable};
+use crate::{
+    material::{certificates, unreadable},
+    server_tls::TlsError,
+};
 
 /// Longest request, connection and answer together.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
