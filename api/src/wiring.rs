@@ -11,6 +11,7 @@ use crate::{
         invoice::Invoices, member::Members, operation::Operations, quota::Quotas, register::Registers,
         tenant::Tenants, usage::Usages,
     },
+    authn::Issuers,
     authz::Authorizer,
     clock::Clock,
     core::Core,
@@ -23,13 +24,14 @@ pub fn apps(
     store: Store,
     documents: DocumentStore,
     clock: Arc<dyn Clock>,
+    issuers: Issuers,
     metrics: ApiMetrics,
     drain: CancellationToken,
 ) -> Apps {
     let core = Core { authorizer: Authorizer::new(store.clone()), store, clock: Arc::clone(&clock) };
     Apps {
         clock,
-        members: Members { core: core.clone(), registers: Registers { core: core.clone() } },
+        members: Members { core: core.clone(), registers: Registers { core: core.clone() }, issuers },
         clusters: Clusters { core: core.clone(), streams: Arc::new(Streams::new(drain)), metrics },
         tenants: Tenants { core: core.clone() },
         quotas: Quotas { core: core.clone() },

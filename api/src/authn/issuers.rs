@@ -119,6 +119,11 @@ impl Issuers {
         self.groups.iter().filter(fits).cloned().collect()
     }
 
+    /// Whether an issuer with this alias is configured.
+    pub fn knows(&self, alias: &str) -> bool {
+        self.verifier.key_ages().iter().any(|(known, _)| known == alias)
+    }
+
     /// The whole table.
     pub fn groups(&self) -> &[GroupRight] {
         &self.groups

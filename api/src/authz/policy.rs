@@ -67,6 +67,8 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.MemberService/CreateGrant", allow: MEMBER_ADMIN },
     Row { rpc: "allmende.v1.MemberService/ListGrants", allow: MEMBER_READ },
     Row { rpc: "allmende.v1.MemberService/RevokeGrant", allow: MEMBER_ADMIN },
+    Row { rpc: "allmende.v1.MemberService/ListRights", allow: MEMBER_READ },
+    Row { rpc: "allmende.v1.MemberService/GetCaller", allow: KNOWN },
     Row { rpc: "allmende.v1.MemberService/ImportRegister", allow: OPERATOR_ONLY },
     Row { rpc: "allmende.v1.MemberService/ListRegisterEditions", allow: KNOWN },
     Row { rpc: "allmende.v1.MemberService/GetRegisterEntry", allow: KNOWN },

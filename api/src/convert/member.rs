@@ -1,8 +1,7 @@
-//! Members, bill-tos, grants, register.
+//! Members, bill-tos, register.
 
 use allmende_domain::{
-    grant::{Grant, Role},
-    ids::{BillToId, GrantId, MemberId},
+    ids::{BillToId, MemberId},
     leitweg::LeitwegId,
     member::{BillTo, Member, MemberType, Population, ShareHolding, TaxProfile, VatCategory},
     register::{RegisterEdition, RegisterEntry},
@@ -170,88 +169,6 @@ pub fn write_bill_to(bill_to: &BillTo, etag: String) -> v1::BillTo {
         accounting_reference: bill_to.accounting_reference.clone(),
         valid_from: bill_to.valid_from.to_string(),
         etag,
-    }
-}
-
-/// A role of a member; the cooperative's own are not granted by a call.
-fn read_role(value: i32) -> Option<Role> {
-    match v1::Role::try_from(value).ok()? {
-        v1::Role::Viewer => Some(Role::Viewer),
-        v1::Role::Orderer => Some(Role::Orderer),
-        v1::Role::Approver => Some(Role::Approver),
-        v1::Role::Accountant => Some(Role::Accountant),
-        v1::Role::Auditor => Some(Role::Auditor),
-        v1::Role::Admin => Some(Role::Admin),
-        v1::Role::Unspecified
-        | v1::Role::CooperativeOperator
-        | v1::Role::CooperativeTreasurer
-        | v1::Role::CooperativeAuditor => None,
-    }
-}
-
-fn write_role(role: Role) -> v1::Role {
-    match role {
-        Role::Viewer => v1::Role::Viewer,
-        Role::Orderer => v1::Role::Orderer,
-        Role::Approver => v1::Role::Approver,
-        Role::Accountant => v1::Role::Accountant,
-        Role::Auditor => v1::Role::Auditor,
-        Role::Admin => v1::Role::Admin,
-        Role::CooperativeOperator => v1::Role::CooperativeOperator,
-        Role::CooperativeTreasurer => v1::Role::CooperativeTreasurer,
-        Role::CooperativeAuditor => v1::Role::CooperativeAuditor,
-    }
-}
-
-/// A grant for a member; `now` stands in for a missing beginning.
-pub fn read_grant(
-    fields: &mut Fields,
-    message: Option<&v1::Grant>,
-    member: &MemberId,
-    id: GrantId,
-    now: Timestamp,
-) -> Option<Grant> {
-    let message = fields.needed("grant", message)?;
-    let principal = fields
-        .parse::<allmende_identity::Identity>("grant.principal", &message.principal)
-        .map(|identity| identity.to_string());
-    let role = read_role(message.role);
-    if role.is_none() {
-        fields.wrong("grant.role", "must be VIEWER, ORDERER, APPROVER, ACCOUNTANT, AUDITOR or ADMIN");
-    }
-    let valid_from = match &message.valid_from {
-        None => Some(now),
-        given => fields.time("grant.valid_from", given.as_ref()),
-    };
-    let valid_until = match &message.valid_until {
-        None => Some(None),
-        given => fields.time("grant.valid_until", given.as_ref()).map(Some),
-    };
-    if let (Some(from), Some(Some(until))) = (valid_from, valid_until)
-        && until <= from
-    {
-        fields.wrong("grant.valid_until", "must be after valid_from");
-    }
-    Some(Grant {
-        member: member.clone(),
-        id,
-        principal: principal?,
-        role: role?,
-        valid_from: valid_from?,
-        valid_until: valid_until?,
-        deputy: message.deputy,
-    })
-}
-
-/// A grant as a message.
-pub fn write_grant(grant: &Grant) -> v1::Grant {
-    v1::Grant {
-        name: format!("members/{}/grants/{}", grant.member, grant.id),
-        principal: grant.principal.clone(),
-        role: write_role(grant.role).into(),
-        valid_from: Some(time(grant.valid_from)),
-        valid_until: grant.valid_until.map(time),
-        deputy: grant.deputy,
     }
 }
 

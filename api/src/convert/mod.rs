@@ -4,6 +4,7 @@ pub mod billing;
 pub mod catalog;
 pub mod cluster;
 pub mod fields;
+pub mod grant;
 pub mod instance;
 pub mod invoice;
 pub mod member;

@@ -8,7 +8,7 @@ use tonic::{Request, Streaming};
 
 use super::{Answer, Apps, answer, page, split, written};
 use crate::{
-    app::register::Upload, authz::Scope, context::Context, convert::member as convert, core::Change,
+    app::{member::RightsOf, register::Upload}, authz::Scope, context::Context, convert::{fields::Fields, grant as grants, member as convert}, core::Change,
     error::AppError, names, status::unreadable,
 };
 
@@ -105,7 +105,7 @@ impl MemberService for MemberApi {
             let (context, request) = split(request, &self.0.clock)?;
             let member = names::member(&request.parent)?;
             let grant = self.0.members.create_grant(&context, &member, &request).await?;
-            Ok(convert::write_grant(&grant))
+            Ok(grants::write_grant(&grant))
         })
         .await
     }
@@ -116,7 +116,7 @@ impl MemberService for MemberApi {
             let member = names::member(&request.parent)?;
             let page = page(request.page_size, &request.page_token, &format!("{}/grants", request.parent))?;
             let found = self.0.members.grants(&context, &member, &request.parent, &page).await?;
-            let (grants, next_page_token) = written(found, |row| convert::write_grant(&row.value));
+            let (grants, next_page_token) = written(found, |row| grants::write_grant(&row.value));
             Ok(v1::ListGrantsResponse { grants, next_page_token })
         })
         .await
@@ -127,7 +127,46 @@ impl MemberService for MemberApi {
             let (context, request) = split(request, &self.0.clock)?;
             let (member, id) = names::grant(&request.name)?;
             let grant = self.0.members.revoke_grant(&context, (&member, &id), &request).await?;
-            Ok(convert::write_grant(&grant))
+            Ok(grants::write_grant(&grant))
+        })
+        .await
+    }
+
+    async fn list_rights(&self, request: Request<v1::ListRightsRequest>) -> Answer<v1::ListRightsResponse> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let mut fields = Fields::new();
+            let at = match &request.time {
+                None => Some(context.now),
+                given => fields.time("time", given.as_ref()),
+            };
+            let at = fields.finish(at)?;
+            let time = request.time.as_ref().map(|_| at.to_string()).unwrap_or_default();
+            let list = format!("{}/rights time={time}", request.parent);
+            let page = page(request.page_size, &request.page_token, &list)?;
+            let id;
+            let of = if request.parent == "members/-" {
+                RightsOf::Everybody
+            } else {
+                id = names::member(&request.parent)?;
+                RightsOf::Member(&id, &request.parent)
+            };
+            let found = self.0.members.rights(&context, of, at, &page).await?;
+            let (rights, next_page_token) = written(found, grants::write_right);
+            Ok(v1::ListRightsResponse { rights, next_page_token })
+        })
+        .await
+    }
+
+    async fn get_caller(&self, request: Request<v1::GetCallerRequest>) -> Answer<v1::Caller> {
+        answer(async {
+            let (context, _) = split(request, &self.0.clock)?;
+            let rights = self.0.members.own_rights(&context).await?;
+            Ok(v1::Caller {
+                principal: context.caller.identity.to_string(),
+                certificate: context.caller.bound_to.map(|bound| bound.to_string()).unwrap_or_default(),
+                rights: rights.iter().map(grants::write_right).collect(),
+            })
         })
         .await
     }

@@ -102,6 +102,8 @@ keys! {
     grant(member: &MemberId, id: &GrantId) -> Key<Grant> = format!("grant/{}/{id}/", pad(member.as_str(), 32));
     /// A member's grants.
     grants(member: &MemberId) -> Range<Grant> = format!("grant/{}/", pad(member.as_str(), 32));
+    /// All grants.
+    grants_all() -> Range<Grant> = "grant/";
 
     /// Head of a register edition.
     register_edition(edition: Date) -> Key<RegisterEdition> = format!("register/edition/{edition}/");

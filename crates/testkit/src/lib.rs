@@ -4,3 +4,4 @@ pub mod ca;
 pub mod etcd;
 pub mod issuer;
 pub mod kubernetes;
+pub mod oidc;

@@ -4,6 +4,7 @@ use allmende_domain::{
     grant::Grant,
     ids::{GrantId, MemberId},
 };
+use allmende_identity::Identity;
 use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
 
@@ -11,7 +12,7 @@ use super::Members;
 use crate::{
     authz::Scope,
     context::Context,
-    convert::{fields::Fields, member as convert},
+    convert::{fields::Fields, grant as convert},
     core::fresh,
     error::AppError,
     pagination::{Page, PageRequest},
@@ -31,11 +32,21 @@ impl Members {
         let change = self.core.change(context, Scope::Member(member, &request.parent), request).await?;
         let mut fields = Fields::new();
         let id: GrantId = fresh()?;
-        let grant = convert::read_grant(&mut fields, request.grant.as_ref(), member, id, context.now);
+        let grant = convert::read_grant(
+            &mut fields,
+            request.grant.as_ref(),
+            (member, id),
+            &change.actor.principal,
+            context.now,
+        );
+        self.check_issuer(&mut fields, grant.as_ref());
         let grant = fields.finish(grant)?;
         let (key, member_key) = (keys::grant(member, &grant.id), keys::member(member));
         self.core
             .commit(&change, || async {
+                if let Some(wrong) = grant.backdated(context.now) {
+                    return Err(AppError::Invalid(vec![wrong.under("grant")]));
+                }
                 let owner = self
                     .core
                     .store
@@ -54,6 +65,15 @@ impl Members {
                 Ok((txn, grant.clone()))
             })
             .await
+    }
+
+    /// A grant to somebody of an issuer that nobody configured would never hold: a slip of the pen.
+    fn check_issuer(&self, fields: &mut Fields, grant: Option<&Grant>) {
+        if let Some(Ok(Identity::Subject { issuer, .. })) = grant.map(|grant| grant.principal.parse())
+            && !self.issuers.knows(&issuer)
+        {
+            fields.wrong("grant.principal", format!("there is no issuer `{issuer}` here"));
+        }
     }
 
     /// A member's grants, ended ones too.
@@ -88,7 +108,11 @@ impl Members {
                 let found =
                     self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
                 let until = found.value.valid_until.map_or(context.now, |until| until.min(context.now));
-                let ended = Grant { valid_until: Some(until), ..found.value.clone() };
+                let ended = Grant {
+                    valid_until: Some(until),
+                    revoked_by: Some(change.actor.principal.clone()),
+                    ..found.value.clone()
+                };
                 let summary = format!("{} verliert {}", ended.principal, ended.role);
                 let txn = Txn::new().expect_unchanged(&found).put(&key, &ended).and(change.audit(
                     context.row.rpc,

@@ -3,6 +3,7 @@
 mod bill_to;
 mod create;
 mod grant;
+mod rights;
 mod update;
 
 use allmende_domain::{
@@ -13,12 +14,14 @@ use allmende_store::{Versioned, keys};
 
 use super::register::Registers;
 use crate::{
+    authn::Issuers,
     authz::Scope,
     context::Context,
     core::Core,
     error::AppError,
     pagination::{Page, PageRequest},
 };
+pub use rights::RightsOf;
 pub(crate) use update::check_etag;
 
 /// Use cases over members.
@@ -28,6 +31,8 @@ pub struct Members {
     pub core: Core,
     /// Where names and populations come from.
     pub registers: Registers,
+    /// Whose tokens are taken: groups give rights, and grants name their principals.
+    pub issuers: Issuers,
 }
 
 impl Members {
