@@ -46,7 +46,14 @@ async fn main() -> anyhow::Result<()> {
     let issuers = config.issuers.as_deref().map(Issuers::load).transpose()?.unwrap_or_default();
     key_ages::register(&mut registry, issuers.verifier().clone());
     let drain = CancellationToken::new();
-    let apps = wiring::apps(store.clone(), documents, Arc::new(SystemClock), issuers.clone(), metrics.clone(), drain.clone());
+    let apps = wiring::apps(
+        store.clone(),
+        documents,
+        Arc::new(SystemClock),
+        issuers.clone(),
+        metrics.clone(),
+        drain.clone(),
+    );
     let listeners = Listeners {
         api: TcpListener::bind(config.listen).await.context("listen")?,
         health: TcpListener::bind(config.health_listen).await.context("health-listen")?,

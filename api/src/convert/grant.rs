@@ -40,7 +40,6 @@ fn write_role(role: Role) -> v1::Role {
     }
 }
 
-
 /// A new grant for a member, given by `granted_by`; `now` stands in for a missing beginning.
 pub fn read_grant(
     fields: &mut Fields,

@@ -9,7 +9,7 @@ use allmende_domain::{
 };
 use allmende_proto::v1;
 use allmende_store::Versioned;
-use jiff::{Timestamp, civil::Date};
+use jiff::civil::Date;
 
 use super::fields::{Fields, time};
 

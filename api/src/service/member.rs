@@ -8,8 +8,14 @@ use tonic::{Request, Streaming};
 
 use super::{Answer, Apps, answer, page, split, written};
 use crate::{
-    app::{member::RightsOf, register::Upload}, authz::Scope, context::Context, convert::{fields::Fields, grant as grants, member as convert}, core::Change,
-    error::AppError, names, status::unreadable,
+    app::{member::RightsOf, register::Upload},
+    authz::Scope,
+    context::Context,
+    convert::{fields::Fields, grant as grants, member as convert},
+    core::Change,
+    error::AppError,
+    names,
+    status::unreadable,
 };
 
 /// Largest register edition that is taken, bytes of CSV.

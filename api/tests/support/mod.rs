@@ -89,7 +89,14 @@ impl Api {
         let metrics = ApiMetrics::register(&mut registry);
         let drain = CancellationToken::new();
         let document_store = DocumentStore::open(documents.path()).await.unwrap();
-        let apps = wiring::apps(store.clone(), document_store, clock.clone(), issuers.clone(), metrics.clone(), drain.clone());
+        let apps = wiring::apps(
+            store.clone(),
+            document_store,
+            clock.clone(),
+            issuers.clone(),
+            metrics.clone(),
+            drain.clone(),
+        );
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let listeners = Listeners { api: bind().await, health: bind().await, metrics: bind().await };
         let (address, health) = (listeners.api.local_addr().unwrap(), listeners.health.local_addr().unwrap());

@@ -116,7 +116,10 @@ impl Grant {
     pub fn violations(&self) -> Vec<FieldViolation> {
         let mut wrong = Vec::new();
         if self.role.cooperative_name().is_some() {
-            wrong.push(FieldViolation::new("role", "must be a member's role: the cooperative's are no grants"));
+            wrong.push(FieldViolation::new(
+                "role",
+                "must be a member's role: the cooperative's are no grants",
+            ));
         }
         match self.valid_until {
             Some(until) if until <= self.valid_from => {
@@ -219,7 +222,8 @@ mod tests {
     #[test]
     fn all_that_is_wrong_with_a_grant_is_named() {
         let now = Timestamp::from_second(100).unwrap();
-        let fields = |grant: Grant| -> Vec<String> { grant.violations().into_iter().map(|v| v.field).collect() };
+        let fields =
+            |grant: Grant| -> Vec<String> { grant.violations().into_iter().map(|v| v.field).collect() };
         assert!(fields(grant(Role::Viewer, 100, None, false)).is_empty());
         assert!(fields(grant(Role::Auditor, 100, Some(200), false)).is_empty());
         assert_eq!(fields(grant(Role::Auditor, 100, None, false)), ["valid_until"]);

@@ -99,13 +99,15 @@ impl OidcProvider {
         let host = self.issuer.strip_prefix("http://").expect("http");
         let exchange = async {
             let mut socket = TcpStream::connect(host).await?;
-            let request = format!("POST /control/{what} HTTP/1.0\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n");
+            let request =
+                format!("POST /control/{what} HTTP/1.0\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n");
             socket.write_all(request.as_bytes()).await?;
             let mut answer = String::new();
             socket.read_to_string(&mut answer).await?;
             Ok::<String, std::io::Error>(answer)
         };
-        let answer = tokio::time::timeout(LIMIT, exchange).await.expect("an answer in time").expect("an answer");
+        let answer =
+            tokio::time::timeout(LIMIT, exchange).await.expect("an answer in time").expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a whole answer");
         assert!(head.contains(" 200 "), "{what}: {head} {body}");
         serde_json::from_str(body).expect("JSON")

@@ -5619,19 +5619,67 @@ pub struct Grant {
     /// `members/{member}/grants/{grant}`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// The identity text of a verified certificate, for example `allmende://principal/kasse-amt-nord`.
+    /// Who: the identity text of a certificate (`allmende://principal/kasse-amt-nord`, or another member's) or of a configured issuer's
+    /// access token (`allmende://issuer/{alias}/{subject}`, the subject percent-encoded).
     #[prost(string, tag = "2")]
     pub principal: ::prost::alloc::string::String,
     #[prost(enumeration = "Role", tag = "3")]
     pub role: i32,
     #[prost(message, optional, tag = "4")]
     pub valid_from: ::core::option::Option<::prost_types::Timestamp>,
-    /// Absent: without end.
+    /// Absent: without end. Needed for deputies and auditors.
     #[prost(message, optional, tag = "5")]
     pub valid_until: ::core::option::Option<::prost_types::Timestamp>,
     /// Acts in place of another: shown as "i. V.".
     #[prost(bool, tag = "6")]
     pub deputy: bool,
+    /// Principal that gave it. Set by the API.
+    #[prost(string, tag = "7")]
+    pub granted_by: ::prost::alloc::string::String,
+    /// Principal that ended it before its time. Set by the API.
+    #[prost(string, tag = "8")]
+    pub revoked_by: ::prost::alloc::string::String,
+}
+/// One line of the report of rights.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Right {
+    /// `members/m-05766044`; empty: a role of the cooperative.
+    #[prost(string, tag = "1")]
+    pub member: ::prost::alloc::string::String,
+    /// As in `Grant`, or `allmende://group/{alias}/{group}`: everybody in this group of this issuer.
+    #[prost(string, tag = "2")]
+    pub principal: ::prost::alloc::string::String,
+    #[prost(enumeration = "Role", tag = "3")]
+    pub role: i32,
+    #[prost(enumeration = "RightSource", tag = "4")]
+    pub source: i32,
+    /// Absent: not recorded.
+    #[prost(message, optional, tag = "5")]
+    pub valid_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Absent: without end.
+    #[prost(message, optional, tag = "6")]
+    pub valid_until: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(bool, tag = "7")]
+    pub deputy: bool,
+    /// Principal that gave it; empty where nobody did.
+    #[prost(string, tag = "8")]
+    pub granted_by: ::prost::alloc::string::String,
+    /// `members/{member}/grants/{grant}`; empty for other sources.
+    #[prost(string, tag = "9")]
+    pub grant: ::prost::alloc::string::String,
+}
+/// A caller, as the API sees it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Caller {
+    /// Whom the audit names.
+    #[prost(string, tag = "1")]
+    pub principal: ::prost::alloc::string::String,
+    /// Where a certificate came with an access token: what both must name.
+    #[prost(string, tag = "2")]
+    pub certificate: ::prost::alloc::string::String,
+    /// What it may do now.
+    #[prost(message, repeated, tag = "3")]
+    pub rights: ::prost::alloc::vec::Vec<Right>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateMemberRequest {
@@ -5756,6 +5804,28 @@ pub struct RevokeGrantRequest {
     #[prost(bool, tag = "3")]
     pub validate_only: bool,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListRightsRequest {
+    /// `members/{member}`, or `members/-`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Rights that held at this time. Absent: now.
+    #[prost(message, optional, tag = "4")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListRightsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub rights: ::prost::alloc::vec::Vec<Right>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetCallerRequest {}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImportRegisterRequest {
     /// First message only: territorial status of the edition, ISO date.
@@ -5923,6 +5993,42 @@ impl Role {
             "ROLE_COOPERATIVE_OPERATOR" => Some(Self::CooperativeOperator),
             "ROLE_COOPERATIVE_TREASURER" => Some(Self::CooperativeTreasurer),
             "ROLE_COOPERATIVE_AUDITOR" => Some(Self::CooperativeAuditor),
+            _ => None,
+        }
+    }
+}
+/// Where a right comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum RightSource {
+    Unspecified = 0,
+    /// A grant of the member.
+    Grant = 1,
+    /// A group of an issuer, by the table that the cooperative configured.
+    Group = 2,
+    /// A certificate that names the member, or a role of the cooperative.
+    Certificate = 3,
+}
+impl RightSource {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RIGHT_SOURCE_UNSPECIFIED",
+            Self::Grant => "RIGHT_SOURCE_GRANT",
+            Self::Group => "RIGHT_SOURCE_GROUP",
+            Self::Certificate => "RIGHT_SOURCE_CERTIFICATE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RIGHT_SOURCE_UNSPECIFIED" => Some(Self::Unspecified),
+            "RIGHT_SOURCE_GRANT" => Some(Self::Grant),
+            "RIGHT_SOURCE_GROUP" => Some(Self::Group),
+            "RIGHT_SOURCE_CERTIFICATE" => Some(Self::Certificate),
             _ => None,
         }
     }
@@ -6242,6 +6348,54 @@ pub mod member_service_client {
                 .insert(GrpcMethod::new("allmende.v1.MemberService", "RevokeGrant"));
             self.inner.unary(req, path, codec).await
         }
+        /// Who may do what for a member, and since when: by grants, groups of issuers and certificates. With `members/-` over all members, with
+        /// the roles of the cooperative itself: for the cooperative.
+        pub async fn list_rights(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListRightsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRightsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.MemberService/ListRights",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.MemberService", "ListRights"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Who the caller is, as the API sees it, and what it may do now.
+        pub async fn get_caller(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetCallerRequest>,
+        ) -> std::result::Result<tonic::Response<super::Caller>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.MemberService/GetCaller",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.MemberService", "GetCaller"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Imports one edition of the municipal register (client stream of CSV chunks; the whole edition or nothing).
         pub async fn import_register(
             &mut self,
@@ -6388,6 +6542,20 @@ pub mod member_service_server {
             &self,
             request: tonic::Request<super::RevokeGrantRequest>,
         ) -> std::result::Result<tonic::Response<super::Grant>, tonic::Status>;
+        /// Who may do what for a member, and since when: by grants, groups of issuers and certificates. With `members/-` over all members, with
+        /// the roles of the cooperative itself: for the cooperative.
+        async fn list_rights(
+            &self,
+            request: tonic::Request<super::ListRightsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListRightsResponse>,
+            tonic::Status,
+        >;
+        /// Who the caller is, as the API sees it, and what it may do now.
+        async fn get_caller(
+            &self,
+            request: tonic::Request<super::GetCallerRequest>,
+        ) -> std::result::Result<tonic::Response<super::Caller>, tonic::Status>;
         /// Imports one edition of the municipal register (client stream of CSV chunks; the whole edition or nothing).
         async fn import_register(
             &self,
@@ -6919,6 +7087,96 @@ pub mod member_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeGrantSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.MemberService/ListRights" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListRightsSvc<T: MemberService>(pub Arc<T>);
+                    impl<
+                        T: MemberService,
+                    > tonic::server::UnaryService<super::ListRightsRequest>
+                    for ListRightsSvc<T> {
+                        type Response = super::ListRightsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListRightsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MemberService>::list_rights(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListRightsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.MemberService/GetCaller" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetCallerSvc<T: MemberService>(pub Arc<T>);
+                    impl<
+                        T: MemberService,
+                    > tonic::server::UnaryService<super::GetCallerRequest>
+                    for GetCallerSvc<T> {
+                        type Response = super::Caller;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetCallerRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MemberService>::get_caller(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetCallerSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

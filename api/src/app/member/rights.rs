@@ -53,7 +53,8 @@ impl Members {
             RightsOf::Everybody => {
                 let (members, _) = self.core.store.snapshot(&keys::members()).await?;
                 let (grants, _) = self.core.store.snapshot(&keys::grants_all()).await?;
-                let mut rights: Vec<Right> = Role::ALL.into_iter().filter_map(by_cooperative_certificate).collect();
+                let mut rights: Vec<Right> =
+                    Role::ALL.into_iter().filter_map(by_cooperative_certificate).collect();
                 rights.extend(members.iter().map(|member| by_member_certificate(&member.value)));
                 rights.extend(grants.into_iter().map(|grant| Right::from(grant.value)));
                 rights
