@@ -14,8 +14,8 @@ demo: ## a cluster on this machine, an order, a database, an invoice (root; inst
 test: ## everything: checks, tests on a real etcd and API server, invoices judged by Mustang, the demo as a test
 	@.ci/stages
 
-check: ## what is quick: format, clippy, layers, sizes, licences, charts
-	@.ci/stages format lint layers sizes licences charts
+check: ## what is quick: format, clippy, layers, sizes, licences, rights, charts
+	@.ci/stages format lint layers sizes licences rights charts
 
 tools: ## builds and installs the tools into ALLMENDE_CACHE (etcd, Kubernetes, Helm, ...)
 	@deploy/local/tools/install
@@ -23,6 +23,7 @@ tools: ## builds and installs the tools into ALLMENDE_CACHE (etcd, Kubernetes, H
 gen: ## writes generated files: Rust of the protos, CRDs, sample data, snapshots of the charts
 	@.ci/generated write
 	@charts/check --write
+	@cargo xtask write-rights
 
 gen-check: ## fails when a generated file is not current
 	@.ci/stages generated

@@ -65,3 +65,8 @@ namespaceSelector:
   matchLabels:
     allmende.eu/managed-by: allmende-operator
 {{- end -}}
+
+{{/* CEL: what was there before is not the operator's. */}}
+{{- define "operator.unmanaged" -}}
+oldObject == null || !has(oldObject.metadata.labels) || !('allmende.eu/managed-by' in oldObject.metadata.labels)
+{{- end -}}

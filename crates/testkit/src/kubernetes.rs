@@ -169,6 +169,8 @@ impl TestKubernetes {
             format!("--service-account-signing-key-file={}", file("accounts.key")),
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local".to_owned(),
             "--authorization-mode=RBAC".to_owned(),
+            // As clusters have it: else this flag refuses what Pod Security is there for.
+            "--allow-privileged=true".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
             "--service-cluster-ip-range=10.96.0.0/24".to_owned(),
             format!("--audit-policy-file={}", file("audit-policy.yaml")),
