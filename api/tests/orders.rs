@@ -88,6 +88,7 @@ impl Followed {
                 phase: phase.into(),
                 ..Default::default()
             }],
+            ..Default::default()
         }
     }
 

@@ -7,6 +7,7 @@ use allmende_domain::{
     ids::{BillToId, ClusterId, MemberId, OperationId, TenantId},
     observation::Seen,
     operation::{Operation, Verb},
+    preflight::Isolation,
     resources::Resources,
     tenant::{self, State, Tenant},
     usage::FactKind,
@@ -16,6 +17,7 @@ use allmende_store::{Txn, Versioned, keys};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cluster::preflight,
     member::check_etag,
     placement::{Placement, reserve_error},
     preview::{Preview, Subject, preview},
@@ -266,9 +268,13 @@ impl Tenants {
         context: &Context,
         (member, id): (&MemberId, &TenantId),
         name: &str,
-    ) -> Result<Versioned<Tenant>, AppError> {
+    ) -> Result<(Versioned<Tenant>, Isolation), AppError> {
         self.core.authorizer.require(context, Scope::Member(member, name)).await?;
-        self.core.store.find(&keys::tenant(member, id)).await?.ok_or_else(|| AppError::not_found(name))
+        let store = &self.core.store;
+        let tenant =
+            store.find(&keys::tenant(member, id)).await?.ok_or_else(|| AppError::not_found(name))?;
+        let isolation = preflight::isolation(store, &tenant.value.cluster, context.now).await?;
+        Ok((tenant, isolation))
     }
 
     /// A member's tenants, or all of them for the cooperative.
@@ -281,11 +287,18 @@ impl Tenants {
         member: Option<&MemberId>,
         name: &str,
         page: &PageRequest,
-    ) -> Result<Page<Versioned<Tenant>>, AppError> {
+    ) -> Result<Page<(Versioned<Tenant>, Isolation)>, AppError> {
         let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, name));
         self.core.authorizer.require(context, scope).await?;
         let range = member.map_or_else(keys::tenants_all, keys::tenants);
-        self.core.page(&range, page).await
+        let found = self.core.page(&range, page).await?;
+        let known = preflight::isolations(&self.core.store, context.now).await?;
+        let never = Isolation::of(None, context.now);
+        let items = found.items.into_iter().map(|tenant| {
+            let isolation = known.get(&tenant.value.cluster).unwrap_or(&never).clone();
+            (tenant, isolation)
+        });
+        Ok(Page { items: items.collect(), next_page_token: found.next_page_token })
     }
 }
 

@@ -10,11 +10,18 @@ use allmende_domain::{
 use allmende_proto::v1;
 use allmende_store::Versioned;
 
-use super::{fields::time, resources};
+use super::{fields::time, preflight, resources};
+use crate::app::cluster::Known;
 
 /// A cluster with its etag and what its operator last said.
 pub fn write(cluster: &Versioned<Cluster>, seen: Option<&ClusterSeen>) -> v1::Cluster {
     v1::Cluster { etag: cluster.etag(), ..write_value(&cluster.value, seen) }
+}
+
+/// A cluster with all its last words.
+pub fn write_known(known: &Known) -> v1::Cluster {
+    let preflight = known.preflight.as_ref().map(preflight::write);
+    v1::Cluster { preflight, ..write(&known.cluster, known.seen.as_ref()) }
 }
 
 /// A cluster that is not stored (preview).
@@ -28,6 +35,7 @@ pub fn write_value(cluster: &Cluster, seen: Option<&ClusterSeen>) -> v1::Cluster
         last_seen_time: seen.map(|seen| time(seen.last_seen)),
         watermark: seen.and_then(|seen| seen.watermark).map(time),
         etag: String::new(),
+        preflight: None,
     }
 }
 

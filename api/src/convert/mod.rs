@@ -9,6 +9,7 @@ pub mod instance;
 pub mod invoice;
 pub mod member;
 pub mod operation;
+pub mod preflight;
 pub mod quota;
 pub mod resources;
 pub mod tenant;

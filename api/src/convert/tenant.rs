@@ -1,13 +1,16 @@
 //! Tenants.
 
-use allmende_domain::tenant::{State, Tenant};
+use allmende_domain::{
+    preflight::Isolation,
+    tenant::{State, Tenant},
+};
 use allmende_proto::v1;
 use allmende_store::Versioned;
 
 use super::{fields::time, resources};
 
-/// A tenant with its etag.
-pub fn write(tenant: &Versioned<Tenant>) -> v1::Tenant {
+/// A tenant with its etag, and what is known of the walls around it.
+pub fn write(tenant: &Versioned<Tenant>, isolation: &Isolation) -> v1::Tenant {
     let value = &tenant.value;
     v1::Tenant {
         name: value.name(),
@@ -24,6 +27,8 @@ pub fn write(tenant: &Versioned<Tenant>) -> v1::Tenant {
         update_time: Some(time(value.update_time)),
         etag: tenant.etag(),
         used: value.seen.used.as_ref().map(resources::write),
+        isolation_proven: isolation.proven(),
+        isolation_reasons: isolation.reasons.clone(),
     }
 }
 

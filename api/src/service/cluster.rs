@@ -29,8 +29,8 @@ impl ClusterService for ClusterApi {
         answer(async {
             let (context, request) = split(request, &self.0.clock)?;
             let id = names::cluster(&request.name)?;
-            let (cluster, seen) = self.0.clusters.get(&context, &id, &request.name).await?;
-            Ok(convert::write(&cluster, seen.as_ref()))
+            let known = self.0.clusters.get(&context, &id, &request.name).await?;
+            Ok(convert::write_known(&known))
         })
         .await
     }

@@ -35,6 +35,7 @@ pub mod observation;
 pub mod operation;
 pub mod period;
 pub mod pot;
+pub mod preflight;
 pub mod price;
 pub mod rating;
 pub mod register;

@@ -9,6 +9,7 @@
 //! /allmende/v1/register/chunk/<date>/<6 digits>/        its entries
 //! /allmende/v1/cluster/<id 32>/                         cluster
 //! /allmende/v1/seen/<cluster 32>/                       what its operator last said
+//! /allmende/v1/preflight/<cluster 32>/                  what its last preflight found
 //! /allmende/v1/account/<member 32>/<cluster 32>/        quota account
 //! /allmende/v1/tenant/<member 32>/<id 16>/              tenant
 //! /allmende/v1/instance/<member 32>/<tenant 16>/<id 20>/  service instance
@@ -48,6 +49,7 @@ use allmende_domain::{
     operation::Operation,
     period::Period,
     pot::Pot,
+    preflight::PreflightReport,
     price::PriceList,
     register::{RegisterChunk, RegisterEdition},
     run::Run,
@@ -122,6 +124,10 @@ keys! {
     seen(id: &ClusterId) -> Key<ClusterSeen> = format!("seen/{}/", pad(id.as_str(), 32));
     /// The same of all.
     seen_all() -> Range<ClusterSeen> = "seen/";
+    /// What the last preflight of a cluster found.
+    preflight(id: &ClusterId) -> Key<PreflightReport> = format!("preflight/{}/", pad(id.as_str(), 32));
+    /// The same of all.
+    preflights() -> Range<PreflightReport> = "preflight/";
     /// A quota account.
     account(member: &MemberId, cluster: &ClusterId) -> Key<QuotaAccount> =
         format!("account/{}/{}/", pad(member.as_str(), 32), pad(cluster.as_str(), 32));

@@ -14,6 +14,7 @@ use allmende_domain::{
     member::{BillTo, Member},
     operation::Operation,
     pot::Pot,
+    preflight::PreflightReport,
     price::PriceList,
     register::{RegisterChunk, RegisterEdition},
     run::Run,
@@ -73,6 +74,7 @@ records! {
     RegisterChunk = "register-chunk";
     Cluster = "cluster";
     ClusterSeen = "cluster-seen";
+    PreflightReport = "preflight";
     QuotaAccount = "account";
     Tenant = "tenant";
     Instance = "instance";

@@ -228,6 +228,7 @@ impl Reporter {
             store_id: known.store_id.clone(),
             epoch: known.epoch,
             observations,
+            ..Default::default()
         };
         let answer =
             ClusterServiceClient::new(self.channel.clone()).report_observations(request).await?.into_inner();

@@ -2224,8 +2224,92 @@ pub mod catalog_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
-/// A Kubernetes cluster in the pool.
+/// One look at a cluster. It is the cluster's own word: it can be wrong where the cluster is not honest.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PreflightReport {
+    /// When the last check ended, by the clock of the program.
+    #[prost(message, optional, tag = "1")]
+    pub check_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Version of the program that checked.
+    #[prost(string, tag = "2")]
+    pub program_version: ::prost::alloc::string::String,
+    /// As the API server says, for example `v1.33.1`.
+    #[prost(string, tag = "3")]
+    pub kubernetes_version: ::prost::alloc::string::String,
+    /// At most 24, each id once. An API keeps 1,000 characters of a detail and 2,000 of a remedy.
+    #[prost(message, repeated, tag = "4")]
+    pub checks: ::prost::alloc::vec::Vec<PreflightCheck>,
+}
+/// One verdict.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PreflightCheck {
+    /// Stable: `network-policy`, `admission-policy`, `kubernetes-version`, …
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// For people.
+    #[prost(string, tag = "2")]
+    pub title: ::prost::alloc::string::String,
+    #[prost(enumeration = "preflight_check::State", tag = "3")]
+    pub state: i32,
+    /// What was seen.
+    #[prost(string, tag = "4")]
+    pub detail: ::prost::alloc::string::String,
+    /// What to do about it; empty when nothing is to be done.
+    #[prost(string, tag = "5")]
+    pub remedy: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `PreflightCheck`.
+pub mod preflight_check {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum State {
+        Unspecified = 0,
+        Passed = 1,
+        /// It works, and somebody should look at it.
+        Warning = 2,
+        /// It could not be found out, which counts as not being so.
+        NotProven = 3,
+        Failed = 4,
+    }
+    impl State {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "STATE_UNSPECIFIED",
+                Self::Passed => "STATE_PASSED",
+                Self::Warning => "STATE_WARNING",
+                Self::NotProven => "STATE_NOT_PROVEN",
+                Self::Failed => "STATE_FAILED",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "STATE_UNSPECIFIED" => Some(Self::Unspecified),
+                "STATE_PASSED" => Some(Self::Passed),
+                "STATE_WARNING" => Some(Self::Warning),
+                "STATE_NOT_PROVEN" => Some(Self::NotProven),
+                "STATE_FAILED" => Some(Self::Failed),
+                _ => None,
+            }
+        }
+    }
+}
+/// A Kubernetes cluster in the pool.
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Cluster {
     /// `clusters/{cluster}`.
     #[prost(string, tag = "1")]
@@ -2248,8 +2332,11 @@ pub struct Cluster {
     pub watermark: ::core::option::Option<::prost_types::Timestamp>,
     #[prost(string, tag = "8")]
     pub etag: ::prost::alloc::string::String,
+    /// The last word on whether it is fit; only of GetCluster.
+    #[prost(message, optional, tag = "9")]
+    pub preflight: ::core::option::Option<PreflightReport>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateClusterRequest {
     #[prost(string, tag = "1")]
     pub cluster_id: ::prost::alloc::string::String,
@@ -2493,6 +2580,9 @@ pub struct ReportObservationsRequest {
     pub epoch: u64,
     #[prost(message, repeated, tag = "4")]
     pub observations: ::prost::alloc::vec::Vec<Observation>,
+    /// What the last preflight found; sent when it changed and after a reconnect.
+    #[prost(message, optional, tag = "5")]
+    pub preflight: ::core::option::Option<PreflightReport>,
 }
 /// What was seen of one object.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -8112,6 +8202,12 @@ pub struct Tenant {
     /// What the cluster's ResourceQuota showed last.
     #[prost(message, optional, tag = "14")]
     pub used: ::core::option::Option<Resources>,
+    /// The cluster proved lately that it keeps tenants apart: network policies are enforced and admission policies refuse.
+    #[prost(bool, tag = "15")]
+    pub isolation_proven: bool,
+    /// Why not, in words; empty when it is proven.
+    #[prost(string, repeated, tag = "16")]
+    pub isolation_reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// Nested message and enum types in `Tenant`.
 pub mod tenant {

@@ -3,12 +3,14 @@
 mod follow;
 mod gone;
 mod observe;
+pub(crate) mod preflight;
 
 use std::sync::Arc;
 
 use allmende_domain::{
     cluster::{CarveError, Cluster, ClusterSeen},
     ids::ClusterId,
+    preflight::PreflightReport,
     resources::Resources,
 };
 use allmende_proto::v1;
@@ -35,6 +37,17 @@ pub struct Clusters {
     pub streams: Arc<Streams>,
     /// Counts the streams.
     pub metrics: ApiMetrics,
+}
+
+/// A cluster and its last words.
+#[derive(Debug)]
+pub struct Known {
+    /// As registered.
+    pub cluster: Versioned<Cluster>,
+    /// When its operator was last heard.
+    pub seen: Option<ClusterSeen>,
+    /// Whether it is fit.
+    pub preflight: Option<PreflightReport>,
 }
 
 /// A refusal to carve, for the client.
@@ -121,12 +134,12 @@ impl Clusters {
         context: &Context,
         id: &ClusterId,
         name: &str,
-    ) -> Result<(Versioned<Cluster>, Option<ClusterSeen>), AppError> {
+    ) -> Result<Known, AppError> {
         self.core.authorizer.require(context, Scope::Cooperative).await?;
         let cluster =
             self.core.store.find(&keys::cluster(id)).await?.ok_or_else(|| AppError::not_found(name))?;
         let seen = self.core.store.find(&keys::seen(id)).await?.map(|seen| seen.value);
-        Ok((cluster, seen))
+        Ok(Known { cluster, seen, preflight: self.preflight_of(id).await? })
     }
 
     /// All clusters.

@@ -59,6 +59,7 @@ impl Clusters {
         self.core.authorizer.require(context, Scope::Cluster(id, &request.name)).await?;
         self.must_be_our_store(&request.name, &request.store_id, request.epoch)?;
         self.note_sign_of_life(context, id).await?;
+        self.keep_preflight(context, id, request).await?;
         let mut refused = Vec::new();
         for message in &request.observations {
             if let Some(reason) = self.observe_one(context, id, message).await? {
