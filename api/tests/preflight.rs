@@ -133,7 +133,10 @@ async fn a_report_that_hides_or_doubles_a_check_is_refused_as_a_whole_and_long_t
         (unknown, "preflight.checks[0].state"),
     ] {
         let refused = cluster.report_observations(store.report(checks, NOW)).await.unwrap_err();
-        assert_eq!((refused.code(), support::wrong_fields(&refused)), (Code::InvalidArgument, vec![wrong.into()]));
+        assert_eq!(
+            (refused.code(), support::wrong_fields(&refused)),
+            (Code::InvalidArgument, vec![wrong.into()])
+        );
     }
     assert_eq!(api.dump().await, known, "a refused report changes nothing");
 

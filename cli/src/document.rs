@@ -68,6 +68,7 @@ named!(
     Operation,
     Pool,
     Pot,
+    PreflightReport,
     PriceList,
     PublishOfferingVersionRequest,
     RegisterEdition,

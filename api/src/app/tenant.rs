@@ -271,8 +271,7 @@ impl Tenants {
     ) -> Result<(Versioned<Tenant>, Isolation), AppError> {
         self.core.authorizer.require(context, Scope::Member(member, name)).await?;
         let store = &self.core.store;
-        let tenant =
-            store.find(&keys::tenant(member, id)).await?.ok_or_else(|| AppError::not_found(name))?;
+        let tenant = store.find(&keys::tenant(member, id)).await?.ok_or_else(|| AppError::not_found(name))?;
         let isolation = preflight::isolation(store, &tenant.value.cluster, context.now).await?;
         Ok((tenant, isolation))
     }

@@ -33,8 +33,7 @@ pub fn read(
     let mut checks: Vec<Check> = Vec::new();
     for (index, check) in message.checks.iter().take(CHECKS_MAX).enumerate() {
         let path = format!("preflight.checks[{index}]");
-        if check.id.is_empty() || check.id.len() > ID_MAX || checks.iter().any(|other| other.id == check.id)
-        {
+        if check.id.is_empty() || check.id.len() > ID_MAX || checks.iter().any(|other| other.id == check.id) {
             fields.wrong(format!("{path}.id"), format!("must be there once, of at most {ID_MAX} bytes"));
         }
         let Some(state) = state(check.state) else {

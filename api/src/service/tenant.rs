@@ -37,8 +37,7 @@ impl TenantService for TenantApi {
         answer(async {
             let (context, request) = split(request, &self.0.clock)?;
             let (member, id) = names::tenant(&request.name)?;
-            let (tenant, isolation) =
-                self.0.tenants.get(&context, (&member, &id), &request.name).await?;
+            let (tenant, isolation) = self.0.tenants.get(&context, (&member, &id), &request.name).await?;
             Ok(convert::write(&tenant, &isolation))
         })
         .await
@@ -53,7 +52,8 @@ impl TenantService for TenantApi {
             let member = names::member_or_all(&request.parent)?;
             let page = page(request.page_size, &request.page_token, &format!("{}/tenants", request.parent))?;
             let found = self.0.tenants.list(&context, member.as_ref(), &request.parent, &page).await?;
-            let (tenants, next_page_token) = written(found, |(tenant, isolation)| convert::write(tenant, isolation));
+            let (tenants, next_page_token) =
+                written(found, |(tenant, isolation)| convert::write(tenant, isolation));
             Ok(v1::ListTenantsResponse { tenants, next_page_token })
         })
         .await

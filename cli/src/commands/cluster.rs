@@ -5,6 +5,7 @@ use allmende_proto::v1::{
 };
 use clap::Subcommand;
 
+use super::preflight;
 use crate::{
     arguments::ChangeArgs,
     failure::Failure,
@@ -20,6 +21,16 @@ pub(crate) enum Command {
     /// Shows a cluster
     #[command(after_help = "Examples:\n  allmende cluster get local-1 -o yaml")]
     Get {
+        /// Its id
+        id: String,
+    },
+    /// Shows whether a cluster is fit for members: what its last preflight found
+    ///
+    /// Ends with 1 when a check failed or the cluster was never checked.
+    #[command(
+        after_help = "Examples:\n  allmende cluster preflight local-1\n  allmende cluster preflight local-1 -o json"
+    )]
+    Preflight {
         /// Its id
         id: String,
     },
@@ -59,6 +70,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
             session.printer.list(&clusters, &["name", "display_name", "capacity", "carved", "last_seen_time"])
         }
         Command::Get { id } => session.printer.one(&get(session, &id).await?),
+        Command::Preflight { id } => preflight::show(&get(session, &id).await?, session),
         Command::Create { id, display_name, capacity, change: args } => {
             let request_id = args.id().to_string();
             let cluster =

@@ -14,6 +14,7 @@ mod invoice;
 mod member;
 mod offering;
 mod operation;
+mod preflight;
 mod quota;
 mod register;
 mod run;

@@ -7,8 +7,9 @@ use allmende_proto::v1::{
 use clap::{Args, Subcommand};
 use prost_types::FieldMask;
 
+use super::preflight;
 use crate::{
-    arguments::{ChangeArgs, ConfirmArgs, WaitArgs},
+    arguments::{ChangeArgs, ConfirmArgs, Format, WaitArgs},
     confirm,
     failure::Failure,
     progress,
@@ -96,7 +97,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
                 .printer
                 .list(&tenants, &["name", "cluster", "namespace", "workspace_quota", "used", "state"])
         }
-        Command::Get { id } => session.printer.one(&get(session, &id).await?),
+        Command::Get { id } => show(&get(session, &id).await?, session),
         Command::Create(args) => create(args, session).await,
         Command::Resize(args) => resize(args, session).await,
         Command::Delete(args) => delete(args, session).await,
@@ -106,6 +107,16 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
 async fn get(session: &Session, id: &str) -> Result<Tenant, Failure> {
     let request = GetTenantRequest { name: session.tenant(id)? };
     read(session.tenants().get_tenant(session.call(request))).await
+}
+
+/// In a table the walls are one sentence.
+fn show(tenant: &Tenant, session: &Session) -> Result<(), Failure> {
+    if session.printer.format() != Format::Table {
+        return session.printer.one(tenant);
+    }
+    let plain = Tenant { isolation_proven: false, isolation_reasons: Vec::new(), ..tenant.clone() };
+    session.printer.one(&plain)?;
+    session.printer.text(&preflight::isolation(tenant, session.lang))
 }
 
 async fn create(args: CreateArgs, session: &Session) -> Result<(), Failure> {

@@ -79,8 +79,7 @@ impl Isolation {
         if now.duration_since(report.taken()) > PROVES_FOR {
             reasons.push("die letzte Prüfung des Clusters ist älter als 31 Tage".to_owned());
         }
-        for (id, what) in [(NETWORK_POLICY, "Netzwerkregeln"), (ADMISSION_POLICY, "Zulassungsregeln")]
-        {
+        for (id, what) in [(NETWORK_POLICY, "Netzwerkregeln"), (ADMISSION_POLICY, "Zulassungsregeln")] {
             match report.state(id) {
                 Some(CheckState::Passed) => {}
                 Some(CheckState::Failed) => {

@@ -129,12 +129,7 @@ impl Clusters {
     ///
     /// # Errors
     /// NOT_FOUND.
-    pub async fn get(
-        &self,
-        context: &Context,
-        id: &ClusterId,
-        name: &str,
-    ) -> Result<Known, AppError> {
+    pub async fn get(&self, context: &Context, id: &ClusterId, name: &str) -> Result<Known, AppError> {
         self.core.authorizer.require(context, Scope::Cooperative).await?;
         let cluster =
             self.core.store.find(&keys::cluster(id)).await?.ok_or_else(|| AppError::not_found(name))?;
