@@ -42,6 +42,9 @@ pub struct Config {
     /// Where the billing worker puts the documents of issued invoices.
     #[arg(long, env = "ALLMENDE_API_DOCUMENTS_DIR")]
     pub documents_dir: PathBuf,
+    /// Ed25519 key that signs the heads of the audit, PEM (PKCS #8). Without it entries are written, and neither sealed nor signed.
+    #[arg(long, env = "ALLMENDE_API_AUDIT_KEY")]
+    pub audit_key: Option<PathBuf>,
     /// `json` or `text`.
     #[arg(long, env = "ALLMENDE_API_LOG_FORMAT", default_value = "json")]
     pub log_format: String,

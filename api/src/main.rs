@@ -11,6 +11,7 @@ use allmende_api::{
     server::{Listeners, Parts, serve},
     wiring,
 };
+use allmende_evidence::SigningKey;
 use allmende_identity::{ServerTls, ServerTlsPaths, install_crypto_provider};
 use allmende_store::{Store, StoreConfig, objects::DocumentStore};
 use anyhow::Context;
@@ -23,6 +24,9 @@ use tokio_util::sync::CancellationToken;
 
 /// How long a start waits for etcd.
 const ETCD_WITHIN: Duration = Duration::from_secs(120);
+
+/// Longest time that the last refused attempts may take to be written.
+const AUDIT_WITHIN: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -54,6 +58,8 @@ async fn main() -> anyhow::Result<()> {
         metrics.clone(),
         drain.clone(),
     );
+    let keeper = apps.audits.keeper(audit_key(&config)?);
+    tokio::spawn(keeper.clone().run(drain.clone()));
     let listeners = Listeners {
         api: TcpListener::bind(config.listen).await.context("listen")?,
         health: TcpListener::bind(config.health_listen).await.context("health-listen")?,
@@ -71,11 +77,25 @@ async fn main() -> anyhow::Result<()> {
     }
     tracing::info!("draining");
     drain.cancel();
-    match tokio::time::timeout(Duration::from_secs(config.drain_seconds), server).await {
+    let outcome = match tokio::time::timeout(Duration::from_secs(config.drain_seconds), server).await {
         Ok(ended) => ended?,
         Err(_) => {
             tracing::warn!("calls under way were cut off after the drain's time");
             Ok(())
         }
+    };
+    // No call is under way any more: what was refused up to here is written.
+    match tokio::time::timeout(AUDIT_WITHIN, keeper.finish()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(?error, "the last refused attempts were not written"),
+        Err(_) => tracing::warn!("the last refused attempts were not written in time"),
     }
+    outcome
+}
+
+/// The key that signs the audit's heads. A path that holds none is an error: a typing mistake must not end the sealing silently.
+fn audit_key(config: &Config) -> anyhow::Result<Option<SigningKey>> {
+    let Some(path) = &config.audit_key else { return Ok(None) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("audit-key {}", path.display()))?;
+    SigningKey::from_pem(&text).map(Some).with_context(|| format!("audit-key {}", path.display()))
 }

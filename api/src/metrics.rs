@@ -14,6 +14,8 @@ use prometheus_client::{
 };
 use tonic::Code;
 
+use crate::app::audit::AuditMetrics;
+
 /// Labels of a finished call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CallLabels {
@@ -41,6 +43,7 @@ pub struct ApiMetrics {
     in_flight: Gauge,
     desired_streams: Gauge,
     tokens: Family<TokenLabels, Counter>,
+    audit: AuditMetrics,
 }
 
 /// Counts one thing under way until dropped.
@@ -66,6 +69,7 @@ impl ApiMetrics {
             in_flight: Gauge::default(),
             desired_streams: Gauge::default(),
             tokens: Family::default(),
+            audit: AuditMetrics::register(registry),
         };
         registry.register("allmende_api_calls", "Finished calls by RPC and code", metrics.calls.clone());
         registry.register(
@@ -91,6 +95,11 @@ impl ApiMetrics {
     /// A token was checked; `outcome` is from a closed set.
     pub fn token(&self, outcome: &'static str) {
         self.tokens.get_or_create(&TokenLabels { outcome }).inc();
+    }
+
+    /// Those of the audit.
+    pub fn audit(&self) -> AuditMetrics {
+        self.audit.clone()
     }
 
     /// A call begins.

@@ -65,7 +65,8 @@ impl PageRequest {
         Page { items: rows, next_page_token }
     }
 
-    fn token(&self, last_key: &str) -> String {
+    /// The token of a page that goes on behind this key.
+    pub fn token(&self, last_key: &str) -> String {
         let mut bytes = vec![TOKEN_VERSION];
         bytes.extend_from_slice(&self.fingerprint);
         bytes.extend_from_slice(last_key.as_bytes());

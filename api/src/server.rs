@@ -24,8 +24,8 @@ use crate::{
     },
     metrics::ApiMetrics,
     service::{
-        Apps, BillingApi, CatalogApi, ClusterApi, InstanceApi, InvoiceApi, MemberApi, OperationApi, QuotaApi,
-        TenantApi, UsageApi,
+        Apps, AuditApi, BillingApi, CatalogApi, ClusterApi, InstanceApi, InvoiceApi, MemberApi, OperationApi,
+        QuotaApi, TenantApi, UsageApi,
     },
     tls_metrics,
 };
@@ -98,6 +98,7 @@ pub async fn serve(listeners: Listeners, mut parts: Parts, drain: CancellationTo
         issuers: parts.issuers,
         clock: Arc::clone(&parts.apps.clock),
         metrics: parts.metrics.clone(),
+        refusals: parts.apps.audits.refusals.clone(),
     };
     router(parts.apps, authentication, parts.metrics)?
         .serve_with_incoming_shutdown(acceptor, drain.cancelled_owned())
@@ -134,6 +135,7 @@ fn router(apps: Apps, authentication: Authentication, metrics: ApiMetrics) -> an
         .concurrency_limit_per_connection(usize::try_from(STREAMS_MAX)?)
         .layer(CallLayer::new(limits, authentication, metrics));
     Ok(server
+        .add_service(service!(v1::audit_service_server::AuditServiceServer<AuditApi>, AuditApi))
         .add_service(service!(v1::member_service_server::MemberServiceServer<MemberApi>, MemberApi))
         .add_service(service!(v1::cluster_service_server::ClusterServiceServer<ClusterApi>, ClusterApi))
         .add_service(service!(v1::tenant_service_server::TenantServiceServer<TenantApi>, TenantApi))

@@ -7,9 +7,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::{
-        billing::Billing, catalog::Catalog, cluster::Clusters, cluster::Streams, instance::Instances,
-        invoice::Invoices, member::Members, operation::Operations, quota::Quotas, register::Registers,
-        tenant::Tenants, usage::Usages,
+        audit::{Audits, Refusals},
+        billing::Billing,
+        catalog::Catalog,
+        cluster::Clusters,
+        cluster::Streams,
+        instance::Instances,
+        invoice::Invoices,
+        member::Members,
+        operation::Operations,
+        quota::Quotas,
+        register::Registers,
+        tenant::Tenants,
+        usage::Usages,
     },
     authn::Issuers,
     authz::Authorizer,
@@ -28,9 +38,12 @@ pub fn apps(
     metrics: ApiMetrics,
     drain: CancellationToken,
 ) -> Apps {
-    let core = Core { authorizer: Authorizer::new(store.clone()), store, clock: Arc::clone(&clock) };
+    let refusals = Refusals::default();
+    let authorizer = Authorizer::new(store.clone(), refusals.clone());
+    let core = Core { authorizer, store, clock: Arc::clone(&clock) };
     Apps {
         clock,
+        audits: Audits { core: core.clone(), refusals, metrics: metrics.audit() },
         members: Members { core: core.clone(), registers: Registers { core: core.clone() }, issuers },
         clusters: Clusters { core: core.clone(), streams: Arc::new(Streams::new(drain)), metrics },
         tenants: Tenants { core: core.clone() },

@@ -45,6 +45,8 @@ macro_rules! named {
 
 named!(
     AllocationKey,
+    AuditEntry,
+    AuditHead,
     BillTo,
     Cluster,
     Cost,

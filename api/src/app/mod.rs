@@ -2,6 +2,7 @@
 //!
 //! One struct an area, each with the [`Core`](crate::core::Core) it works on; wiring puts them together.
 
+pub mod audit;
 pub mod billing;
 pub mod catalog;
 pub mod cluster;

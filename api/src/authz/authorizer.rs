@@ -9,6 +9,7 @@ use allmende_store::{Store, keys};
 
 use super::policy::Allow;
 use crate::{
+    app::audit::Refusals,
     authn::{Authenticated, PAIR_DIFFERS},
     context::Context,
     error::AppError,
@@ -42,6 +43,7 @@ pub struct Actor {
 #[derive(Debug, Clone)]
 pub struct Authorizer {
     store: Store,
+    refusals: Refusals,
 }
 
 /// One role of a caller: for the member that the call names, or of the cooperative.
@@ -57,9 +59,9 @@ impl From<Role> for Held {
 }
 
 impl Authorizer {
-    /// Grants are read from `store`.
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    /// Grants are read from `store`; refusals are counted for the audit.
+    pub fn new(store: Store, refusals: Refusals) -> Self {
+        Self { store, refusals }
     }
 
     /// Allows or refuses the call of `context` on `scope`.
@@ -68,6 +70,20 @@ impl Authorizer {
     /// NOT_FOUND when the caller has no right at all for the member or cluster, FORBIDDEN when it has another one, or when a certificate
     /// and a token do not go together.
     pub async fn require(&self, context: &Context, scope: Scope<'_>) -> Result<Actor, AppError> {
+        let decided = self.decide(context, scope).await;
+        if matches!(decided, Err(AppError::Forbidden { .. } | AppError::NotFound { .. })) {
+            let (member, target) = match scope {
+                Scope::Member(member, target) => (Some(member), target),
+                Scope::Cluster(_, target) => (None, target),
+                Scope::Cooperative => (None, "cooperative"),
+                Scope::Known => (None, ""),
+            };
+            self.refusals.note(context, member, target);
+        }
+        decided
+    }
+
+    async fn decide(&self, context: &Context, scope: Scope<'_>) -> Result<Actor, AppError> {
         let held = self.held(context, scope).await?;
         for allow in context.row.allow {
             if let Some((role, deputy)) = fits(*allow, &context.caller.identity, scope, &held) {

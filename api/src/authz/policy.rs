@@ -55,8 +55,14 @@ const MEMBER_ADMIN: &[Allow] = &[ADMIN, OPERATOR];
 /// Money of the member.
 const MONEY_READ: &[Allow] = &[VIEWER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, TREASURER, COOPERATIVE_AUDITOR];
 
+/// The evidence: of the member for its own, of everything for the cooperative.
+const AUDIT_READ: &[Allow] = &[AUDITOR, ADMIN, OPERATOR, COOPERATIVE_AUDITOR];
+
 /// The table, by service.
 pub const TABLE: &[Row] = &[
+    Row { rpc: "allmende.v1.AuditService/ListAuditEntries", allow: AUDIT_READ },
+    Row { rpc: "allmende.v1.AuditService/GetAuditHead", allow: AUDIT_READ },
+    Row { rpc: "allmende.v1.AuditService/ExportAudit", allow: AUDIT_READ },
     Row { rpc: "allmende.v1.MemberService/CreateMember", allow: OPERATOR_ONLY },
     Row { rpc: "allmende.v1.MemberService/GetMember", allow: MEMBER_READ },
     Row { rpc: "allmende.v1.MemberService/ListMembers", allow: COOPERATIVE },

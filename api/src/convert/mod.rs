@@ -1,5 +1,6 @@
 //! Messages ⇄ domain. Reading collects all wrong fields; writing cannot fail.
 
+pub mod audit;
 pub mod billing;
 pub mod catalog;
 pub mod cluster;

@@ -5,12 +5,18 @@ use std::sync::Arc;
 use allmende_identity::{Caller, Identity, token};
 use http::HeaderMap;
 
+use super::call::REFLECTION_PREFIX;
 use crate::{
+    app::audit::Refusals,
     authn::{Authenticated, Issuers, Proof},
+    authz::policy::Row,
     clock::Clock,
     error::AppError,
     metrics::ApiMetrics,
 };
+
+/// Stands for every method that is not of the contract.
+const UNKNOWN_RPC: &str = "unknown";
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -21,6 +27,8 @@ pub struct Authentication {
     pub clock: Arc<dyn Clock>,
     /// Counts tokens.
     pub metrics: ApiMetrics,
+    /// Counts, for the audit, who showed a certificate and was refused.
+    pub refusals: Refusals,
 }
 
 impl std::fmt::Debug for Authentication {
@@ -46,8 +54,30 @@ impl Shown {
 }
 
 impl Authentication {
-    /// Who calls; `for_clusters`: the RPC is one that only clusters call.
-    pub(super) async fn check(&self, shown: Shown, for_clusters: bool) -> Result<Authenticated, AppError> {
+    /// Who calls this path. Whoever shows a certificate and is refused is counted; without one there is nobody to name.
+    pub(super) async fn check(
+        &self,
+        shown: Shown,
+        row: Option<&Row>,
+        path: &str,
+    ) -> Result<Authenticated, AppError> {
+        let certificate = shown.certificate.clone();
+        let decided = self.decide(shown, row.is_some_and(Row::is_for_clusters)).await;
+        match (&decided, certificate) {
+            (Ok(who), _) if row.is_none() && !path.starts_with(REFLECTION_PREFIX) => {
+                self.note(&who.identity, row, path);
+            }
+            (Err(_), Some(certificate)) => self.note(&certificate, row, path),
+            _ => {}
+        }
+        decided
+    }
+
+    fn note(&self, identity: &Identity, row: Option<&Row>, path: &str) {
+        self.refusals.note_call(identity, row.map_or(UNKNOWN_RPC, |row| row.rpc), path, self.clock.now());
+    }
+
+    async fn decide(&self, shown: Shown, for_clusters: bool) -> Result<Authenticated, AppError> {
         let proof = match shown.token {
             Ok(None) => None,
             Ok(Some(text)) => Some(self.proof(&text).await),

@@ -25,7 +25,7 @@ use super::{
 use crate::{authz::policy, context::Rpc, error::AppError, metrics::ApiMetrics, status::NO_MESSAGE};
 
 /// Services that are not of the contract, open to every caller with an identity.
-const REFLECTION_PREFIX: &str = "/grpc.reflection.";
+pub(super) const REFLECTION_PREFIX: &str = "/grpc.reflection.";
 
 /// Limits of one call.
 #[derive(Debug, Clone, Copy)]
@@ -143,7 +143,7 @@ impl CallLayer {
     {
         let row = policy::row_of_path(request.uri().path());
         let shown = Shown::of(request.headers(), request.extensions());
-        let who = self.authentication.check(shown, row.is_some_and(policy::Row::is_for_clusters)).await?;
+        let who = self.authentication.check(shown, row, request.uri().path()).await?;
         let caller = who.identity.to_string();
         request.extensions_mut().insert(who);
         match row {

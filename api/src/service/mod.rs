@@ -1,5 +1,6 @@
 //! Transport: caller, parse, call, convert. Nothing is decided here.
 
+mod audit;
 mod billing;
 mod catalog;
 mod cluster;
@@ -23,6 +24,7 @@ use crate::{
     pagination::{Page, PageRequest},
 };
 
+pub use audit::AuditApi;
 pub use billing::BillingApi;
 pub use catalog::CatalogApi;
 pub use cluster::ClusterApi;
@@ -63,6 +65,8 @@ fn written<T, M>(page: Page<T>, write: impl Fn(&T) -> M) -> (Vec<M>, String) {
 pub struct Apps {
     /// The clock of all calls.
     pub clock: Arc<dyn Clock>,
+    /// The audit.
+    pub audits: app::audit::Audits,
     /// Members and their register.
     pub members: app::member::Members,
     /// Clusters.

@@ -57,6 +57,7 @@ pub struct Api {
     pub address: std::net::SocketAddr,
     pub health: std::net::SocketAddr,
     pub metrics: std::net::SocketAddr,
+    pub audits: allmende_api::app::audit::Audits,
     drain: CancellationToken,
 }
 
@@ -97,6 +98,7 @@ impl Api {
             metrics.clone(),
             drain.clone(),
         );
+        let audits = apps.audits.clone();
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let listeners = Listeners { api: bind().await, health: bind().await, metrics: bind().await };
         let (address, health) = (listeners.api.local_addr().unwrap(), listeners.health.local_addr().unwrap());
@@ -104,7 +106,7 @@ impl Api {
         let tls = ServerTls::load(paths).unwrap();
         let parts = Parts { tls: tls.clone(), issuers, apps, store, registry, metrics };
         tokio::spawn(serve(listeners, parts, drain.clone()));
-        Self { etcd, ca, tls, clock, documents, address, health, metrics: metrics_address, drain }
+        Self { etcd, ca, tls, clock, documents, address, health, audits, metrics: metrics_address, drain }
     }
 
     pub fn set_clock(&self, time: &str) {

@@ -1,5 +1,6 @@
 //! One file for each noun.
 
+mod audit;
 mod bill_to;
 mod billing_data;
 mod cluster;
@@ -70,6 +71,9 @@ pub(crate) enum Command {
     /// Invoices and their documents (Rechnungen)
     #[command(subcommand)]
     Invoice(invoice::Command),
+    /// Who did what, and the proof that nobody changed it (Protokoll)
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Long-running work (Vorgänge)
     #[command(subcommand)]
     Operation(operation::Command),
@@ -84,6 +88,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     let globals = &cli.globals;
     let command = match cli.command {
         Command::Context(command) => return context::run(command, globals),
+        Command::Audit(audit::Command::Verify(args)) => return audit::run_offline(&args, globals),
         Command::Doctor(args) => return doctor::run(args, globals).await,
         Command::Completion(args) => return completion::run(args, globals),
         other => other,
@@ -103,6 +108,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Issuer(command) => billing_data::issuer(command, session).await,
         Command::Run(command) => run::run(command, session).await,
         Command::Invoice(command) => invoice::run(command, session).await,
+        Command::Audit(command) => audit::run(command, session).await,
         Command::Operation(command) => operation::run(command, session).await,
         // Done above, without a session.
         Command::Context(_) | Command::Doctor(_) | Command::Completion(_) => Ok(()),

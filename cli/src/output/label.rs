@@ -117,6 +117,20 @@ const GERMAN: &[(&str, &str)] = &[
     ("versions", "Versionen"),
     ("watermark", "Meldungen bis"),
     ("workspace_quota", "Kontingent"),
+    ("action", "Vorgang"),
+    ("actor", "wer"),
+    ("retain_until", "aufbewahren bis"),
+    ("summary", "was"),
+    ("time", "Zeit"),
+    ("refused", "abgewiesen"),
+    ("changes", "Änderungen"),
+    ("before", "vorher"),
+    ("after", "nachher"),
+    ("field", "Feld"),
+    ("sequence", "lfd. Nr."),
+    ("chain", "Kette"),
+    ("sealed_at", "versiegelt"),
+    ("request_id", "Anfrage-ID"),
 ];
 
 /// The header of a field path: that of its last part.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_client::{Client, ConnectOptions, GetOptions};
+use etcd_client::{Client, ConnectOptions, GetOptions, SortOrder, SortTarget};
 
 use crate::{
     envelope::{Record, decode},
@@ -143,6 +143,24 @@ impl Store {
         at: Revision,
     ) -> Result<Vec<Versioned<T>>, StoreError> {
         self.pages(range, Some(at)).await.map(|(rows, _)| rows)
+    }
+
+    /// Reads at most `limit` values in the order in which they were written first.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub async fn oldest<T: Record>(
+        &self,
+        range: &Range<T>,
+        limit: usize,
+    ) -> Result<Vec<Versioned<T>>, StoreError> {
+        let options = GetOptions::new()
+            .with_range(range.end())
+            .with_sort(SortTarget::Create, SortOrder::Ascend)
+            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        let response =
+            self.client.kv_client().get(range.prefix(), Some(options)).await.map_err(StoreError::read)?;
+        response.kvs().iter().map(versioned).collect()
     }
 
     async fn pages<T: Record>(

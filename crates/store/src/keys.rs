@@ -18,6 +18,8 @@
 //! /allmende/v1/operation/<member 32>/<uuid>/            operation
 //! /allmende/v1/receipt/<caller hash 32>/<uuid>/         receipt of a request id
 //! /allmende/v1/audit/<µs since 1970, 20 digits>/<hash 32>/ audit entry, not sealed yet
+//! /allmende/v1/auditsegment/<member 32>/<number of its first entry, 20 digits>/  sealed entries; the cooperative's chain has `-` for the member
+//! /allmende/v1/audithead/<member 32>/                   signed end of a chain; the same
 //! /allmende/v1/fact/<member 32>/<hash 64>/              lifecycle fact
 //! /allmende/v1/segment/<member 32>/<hash 32>/           imported usage
 //! /allmende/v1/pricelist/<id 32>/ · allocationkey/ · pot/ · issuer/
@@ -61,7 +63,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     key::{Key, Range},
-    records::{Counter, PeriodState, StoredSegment},
+    records::{AuditHead, AuditSegment, Counter, PeriodState, StoredSegment},
     schema::StoreIdentity,
     transact::Receipt,
 };
@@ -77,6 +79,11 @@ fn pad(id: &str, width: usize) -> String {
 /// A free text as a segment of 32 hex digits.
 fn hashed(text: &str) -> String {
     hex::encode(&Sha256::digest(text)[..16])
+}
+
+/// What stands for a chain in a key: the cooperative's has the one text that is no member's id.
+fn chain_id(member: Option<&MemberId>) -> &str {
+    member.map_or("-", MemberId::as_str)
 }
 
 macro_rules! keys {
@@ -176,6 +183,14 @@ keys! {
     /// microsecond apart.
     audit(at: Timestamp, actor: &str, id: &RequestId) -> Key<AuditEntry> =
         format!("audit/{:020}/{}/", at.as_microsecond(), hashed(&format!("{actor} {id}")));
+    /// A segment of a chain, by the number of its first entry; without a member: of the cooperative's chain.
+    audit_segment(member: Option<&MemberId>, first: u64) -> Key<AuditSegment> =
+        format!("auditsegment/{}/{first:020}/", pad(chain_id(member), 32));
+    /// All segments of a chain, first entries first.
+    audit_segments(member: Option<&MemberId>) -> Range<AuditSegment> =
+        format!("auditsegment/{}/", pad(chain_id(member), 32));
+    /// The end of a chain.
+    audit_head(member: Option<&MemberId>) -> Key<AuditHead> = format!("audithead/{}/", pad(chain_id(member), 32));
     /// All audit entries that are not sealed yet, oldest first.
     audit_all() -> Range<AuditEntry> = "audit/";
 

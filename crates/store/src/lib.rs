@@ -23,7 +23,7 @@ pub use connection::{Store, StoreConfig};
 pub use envelope::Record;
 pub use error::StoreError;
 pub use key::{Key, Range, Revision, Versioned};
-pub use records::{Counter, PeriodState, StoredSegment};
+pub use records::{AuditHead, AuditSegment, Counter, PeriodState, SealedEntry, StoredSegment};
 pub use schema::StoreIdentity;
 pub use transact::{Receipt, ReceiptState, TransactError};
 pub use txn::{Commit, OPERATIONS_MAX, Txn};

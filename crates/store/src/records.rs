@@ -21,6 +21,7 @@ use allmende_domain::{
     tenant::Tenant,
     usage::{LifecycleFact, UsageSegment},
 };
+use allmende_evidence::{Head, Link};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,36 @@ pub struct Counter {
     pub last_digest: String,
 }
 
+/// A part of a chain of sealed audit entries. Needs nothing else to be read, so that it can be moved out of etcd.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditSegment {
+    /// `cooperative`, or `members/{member}`.
+    pub chain: String,
+    /// Without gap; the first one's number is in the key.
+    pub links: Vec<Link>,
+}
+
+/// The end of a chain of sealed audit entries. Whoever appends compares it, so any number of sealers do no harm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditHead {
+    /// Signed.
+    pub head: Head,
+    /// Number of the first link in the last segment.
+    pub segment: u64,
+    /// Of the signature, PEM.
+    pub public_key: String,
+}
+
+/// An audit entry as it is sealed: with its place in the order of all changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedEntry {
+    /// Revision of the transaction that wrote it.
+    pub revision: i64,
+    /// See [`AuditEntry`].
+    #[serde(flatten)]
+    pub entry: AuditEntry,
+}
+
 macro_rules! records {
     ($($type:ty = $kind:literal;)*) => {
         $(impl Record for $type { const KIND: &'static str = $kind; })*
@@ -82,6 +113,8 @@ records! {
     Offering = "offering";
     Operation = "operation";
     AuditEntry = "audit";
+    AuditSegment = "audit-segment";
+    AuditHead = "audit-head";
     LifecycleFact = "fact";
     PriceList = "price-list";
     AllocationKey = "allocation-key";
