@@ -84,6 +84,20 @@ impl Core {
         Change::new(actor, request.request_id(), request, request.validate_only(), context.now)
     }
 
+    /// What is told of another store's or epoch's objects says nothing about ours.
+    ///
+    /// # Errors
+    /// WRONG_STATE; when the store does not answer.
+    pub async fn must_be_our_store(&self, name: &str, store_id: &str, epoch: u64) -> Result<(), AppError> {
+        let (own, _) = self.store.present().await?;
+        if own.value.store_id == store_id && own.value.epoch == epoch {
+            return Ok(());
+        }
+        let description =
+            "the report belongs to another store or epoch: follow the desired state anew".to_owned();
+        Err(AppError::WrongState { resource: name.to_owned(), description })
+    }
+
     /// One page of a range, in key order. The caller has authorised.
     ///
     /// # Errors

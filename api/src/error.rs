@@ -64,6 +64,13 @@ pub enum AppError {
         /// What stands in the way and what to do.
         description: String,
     },
+    /// A cluster has seen more of the store than there is: it was put back to an older state.
+    StoreBehind {
+        /// The cluster's name.
+        resource: String,
+        /// What was seen, and what to do.
+        description: String,
+    },
     /// Facts cannot enter a closed period.
     PeriodClosed {
         /// `2026-09`.

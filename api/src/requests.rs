@@ -40,6 +40,7 @@ change_requests! {
     DeleteTenantRequest,
     FinalizeRunRequest,
     PublishOfferingVersionRequest,
+    RaiseStoreEpochRequest,
     RetryInstanceRequest,
     RevokeGrantRequest,
     SetEntitlementRequest,

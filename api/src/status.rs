@@ -60,9 +60,10 @@ fn code(error: &AppError) -> Code {
         AppError::TokenRefused(TokenError::KeysUnavailable) => Code::Unavailable,
         AppError::Unauthenticated | AppError::TokenRefused(_) => Code::Unauthenticated,
         AppError::Forbidden { .. } => Code::PermissionDenied,
-        AppError::WrongState { .. } | AppError::PeriodClosed { .. } | AppError::WatermarkMissing { .. } => {
-            Code::FailedPrecondition
-        }
+        AppError::WrongState { .. }
+        | AppError::StoreBehind { .. }
+        | AppError::PeriodClosed { .. }
+        | AppError::WatermarkMissing { .. } => Code::FailedPrecondition,
         AppError::Unavailable => Code::Unavailable,
         AppError::DeadlineExceeded => Code::DeadlineExceeded,
         AppError::Internal { .. } => Code::Internal,
@@ -84,6 +85,7 @@ fn reason(error: &AppError) -> ErrorReason {
         AppError::Unauthenticated => ErrorReason::Unauthenticated,
         AppError::Forbidden { .. } => ErrorReason::PermissionDenied,
         AppError::WrongState { .. } => ErrorReason::WrongState,
+        AppError::StoreBehind { .. } => ErrorReason::StoreBehind,
         AppError::PeriodClosed { .. } => ErrorReason::PeriodClosed,
         AppError::WatermarkMissing { .. } => ErrorReason::WatermarkMissing,
         AppError::Unavailable => ErrorReason::Unavailable,
@@ -142,7 +144,9 @@ fn public_text(error: &AppError) -> String {
         }
         AppError::TokenRefused(error) => error.to_string(),
         AppError::Forbidden { description } | AppError::LimitExceeded { description } => description.clone(),
-        AppError::WrongState { resource, description } => format!("{resource}: {description}"),
+        AppError::WrongState { resource, description } | AppError::StoreBehind { resource, description } => {
+            format!("{resource}: {description}")
+        }
         AppError::PeriodClosed { period } => {
             format!("period {period} is closed: late facts go to the next open period")
         }
@@ -179,6 +183,9 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
         }
         AppError::WrongState { resource, description } => {
             details.add_precondition_failure_violation("STATE", echo(resource), echo(description));
+        }
+        AppError::StoreBehind { resource, description } => {
+            details.add_precondition_failure_violation("STORE", resource, description);
         }
         AppError::NotFound { resource } | AppError::AlreadyExists { resource } => {
             details.set_resource_info("allmende", echo(resource), "", "");

@@ -192,6 +192,8 @@ async fn platform(story: &mut Story) {
     let name = "members/m-05766044/tenants/prod/instances/db";
     story.change("InstanceService/RetryInstance", LEMGO, &named(name)).await;
     story.change("InstanceService/DeleteInstance", LEMGO, &named(name)).await;
+    let request = v1::RaiseStoreEpochRequest { reason: "Sicherung eingespielt".into(), ..Default::default() };
+    story.change("ClusterService/RaiseStoreEpoch", OPERATOR, &request).await;
 }
 
 async fn billing(story: &mut Story) {

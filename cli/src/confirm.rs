@@ -19,6 +19,15 @@ pub(crate) fn issuing(period: &str, args: ConfirmArgs, lang: Lang) -> Result<(),
     ask(period, lang.pick(german, "will be invoiced for good. Type the period to confirm"), args)
 }
 
+/// As [`deletion`], before a restored store becomes the valid state for all clusters.
+pub(crate) fn restored(name: &str, args: ConfirmArgs, lang: Lang) -> Result<(), Failure> {
+    let german = "wird nach einer Rücksicherung für alle Cluster gültig; was dort neuer ist, gilt dann als überholt oder verwaist \
+                  (gelöscht wird nichts). Zur Bestätigung den Namen eingeben";
+    let english = "was restored and becomes valid for all clusters; what is newer there counts as outdated or orphaned then (nothing is \
+                   deleted). Type the name to confirm";
+    ask(name, lang.pick(german, english), args)
+}
+
 fn ask(name: &str, question: &str, args: ConfirmArgs) -> Result<(), Failure> {
     if args.yes {
         return Ok(());

@@ -78,6 +78,7 @@ named!(
     Reservation,
     Run,
     SetIssuerRequest,
+    StoreState,
     Tenant,
     UpdateTenantResponse,
     UsageSegment,

@@ -44,6 +44,36 @@ pub enum Write {
     Delete,
 }
 
+/// Why a stream of the desired state ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StreamEnd {
+    /// The API refused it or broke off.
+    Api,
+    /// The API says that its store is older than what this cluster has seen.
+    StoreBehind,
+    /// An older or another store, refused here.
+    OlderStore,
+    /// Something came before the snapshot was whole.
+    BeforeSnapshot,
+    /// The store or epoch changed within the stream.
+    OtherStore,
+    /// The snapshot was not what its marker said.
+    Snapshot,
+    /// The cluster's own API server refused or did not answer.
+    Cluster,
+    /// No sign of life.
+    Silent,
+    /// Closed in order.
+    Closed,
+    /// Another process leads.
+    NotLeader,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StreamEndLabels {
+    reason: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ControllerLabels {
     controller: &'static str,
@@ -73,6 +103,7 @@ pub struct Metrics {
     reconcile_failures: Family<FailureLabels, Counter>,
     drift_repaired: Family<KindLabels, Counter>,
     writes: Family<WriteLabels, Counter>,
+    streams_ended: Family<StreamEndLabels, Counter>,
     /// 1 while this process holds the lease.
     pub leader: Gauge,
     last_list: Arc<AtomicI64>,
@@ -90,6 +121,7 @@ impl Metrics {
             reconcile_failures: Family::default(),
             drift_repaired: Family::default(),
             writes: Family::default(),
+            streams_ended: Family::default(),
             leader: Gauge::default(),
             last_list: Arc::new(AtomicI64::new(i64::MIN)),
         };
@@ -112,6 +144,11 @@ impl Metrics {
             "allmende_operator_writes",
             "Accepted writes to the cluster",
             metrics.writes.clone(),
+        );
+        registry.register(
+            "allmende_operator_streams_ended",
+            "Streams of the desired state that ended, by reason",
+            metrics.streams_ended.clone(),
         );
         registry.register("allmende_operator_leader", "1 while this process leads", metrics.leader.clone());
         metrics
@@ -152,6 +189,17 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { kind: kind_label(kind), how }).inc();
     }
 
+    /// A stream of the desired state ended.
+    pub fn stream_ended(&self, end: StreamEnd) {
+        self.streams_ended.get_or_create(&StreamEndLabels { reason: stream_end_label(end) }).inc();
+    }
+
+    /// How many streams ended so.
+    #[must_use]
+    pub fn streams_ended(&self, end: StreamEnd) -> u64 {
+        self.streams_ended.get_or_create(&StreamEndLabels { reason: stream_end_label(end) }).get()
+    }
+
     /// The API server answered a list.
     pub fn listed(&self, now: Timestamp) {
         self.last_list.store(now.as_second(), Ordering::Relaxed);
@@ -169,6 +217,21 @@ fn controller_label(controller: Controller) -> &'static str {
     match controller {
         Controller::Tenant => "tenant",
         Controller::Instance => "instance",
+    }
+}
+
+fn stream_end_label(end: StreamEnd) -> &'static str {
+    match end {
+        StreamEnd::Api => "api",
+        StreamEnd::StoreBehind => "store-behind",
+        StreamEnd::OlderStore => "older-store",
+        StreamEnd::BeforeSnapshot => "before-snapshot",
+        StreamEnd::OtherStore => "other-store",
+        StreamEnd::Snapshot => "snapshot",
+        StreamEnd::Cluster => "cluster",
+        StreamEnd::Silent => "silent",
+        StreamEnd::Closed => "closed",
+        StreamEnd::NotLeader => "not-leader",
     }
 }
 

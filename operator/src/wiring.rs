@@ -77,7 +77,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         }
     });
     background.spawn(signs_of_life(context.client(), metrics.clone(), clock));
-    background.spawn(show_leader(metrics, leader.clone()));
+    background.spawn(show_leader(metrics.clone(), leader.clone()));
     // Each part of the conversation with the API itself waits for the lease; dropping the set ends them.
     let mut conversation = sync::start(sync::Parts {
         client: context.client(),
@@ -86,6 +86,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         namespace: settings.namespace.clone(),
         leader,
         clock: context.clock.clone(),
+        metrics,
     });
 
     let held = CancellationToken::new();

@@ -6,216 +6,13 @@
     reason = "a test fails by panicking, and a story is told in one piece"
 )]
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+mod played;
 
-use allmende_crds::{Tenant, names};
-use allmende_operator::{clock::SystemClock, sync};
-use allmende_proto::v1::{
-    self,
-    cluster_service_server::{ClusterService, ClusterServiceServer},
-    follow_desired_state_response::Event,
-    observation::Phase,
-};
-use allmende_testkit::kubernetes::TestKubernetes;
-use k8s_openapi::{
-    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
-};
-use kube::{
-    Api, Client, CustomResourceExt,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
-};
-use sha2::{Digest, Sha256};
-use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
-
-type Message = Result<v1::FollowDesiredStateResponse, Status>;
-
-/// An API that says what the test tells it to, once a stream, and notes what it is told.
-#[derive(Clone, Default)]
-struct Played {
-    streams: Arc<Mutex<VecDeque<Vec<v1::FollowDesiredStateResponse>>>>,
-    open: Arc<Mutex<Vec<mpsc::Sender<Message>>>>,
-    told: Arc<Mutex<Vec<v1::Observation>>>,
-}
-
-#[tonic::async_trait]
-impl ClusterService for Played {
-    type FollowDesiredStateStream = ReceiverStream<Message>;
-
-    async fn follow_desired_state(
-        &self,
-        _: Request<v1::FollowDesiredStateRequest>,
-    ) -> Result<Response<Self::FollowDesiredStateStream>, Status> {
-        let messages =
-            self.streams.lock().unwrap().pop_front().ok_or_else(|| Status::unavailable("no more"))?;
-        let (sender, receiver) = mpsc::channel(64);
-        for message in messages {
-            sender.send(Ok(message)).await.unwrap();
-        }
-        self.open.lock().unwrap().push(sender);
-        Ok(Response::new(ReceiverStream::new(receiver)))
-    }
-
-    async fn report_observations(
-        &self,
-        request: Request<v1::ReportObservationsRequest>,
-    ) -> Result<Response<v1::ReportObservationsResponse>, Status> {
-        self.told.lock().unwrap().extend(request.into_inner().observations);
-        Ok(Response::new(v1::ReportObservationsResponse::default()))
-    }
-
-    async fn create_cluster(
-        &self,
-        _: Request<v1::CreateClusterRequest>,
-    ) -> Result<Response<v1::Cluster>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn get_cluster(&self, _: Request<v1::GetClusterRequest>) -> Result<Response<v1::Cluster>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn list_clusters(
-        &self,
-        _: Request<v1::ListClustersRequest>,
-    ) -> Result<Response<v1::ListClustersResponse>, Status> {
-        Err(Status::unimplemented(""))
-    }
-
-    async fn update_cluster_capacity(
-        &self,
-        _: Request<v1::UpdateClusterCapacityRequest>,
-    ) -> Result<Response<v1::Cluster>, Status> {
-        Err(Status::unimplemented(""))
-    }
-}
-
-fn tenant(id: &str, generation: u64, deleting: bool) -> v1::DesiredObject {
-    let amounts = v1::Resources { cpu_milli: 1000, memory_bytes: 1 << 30, storage_bytes: 1 << 30, pods: 10 };
-    v1::DesiredObject {
-        name: format!("members/m-05766044/tenants/{id}"),
-        generation,
-        deleting,
-        uid: format!("0192f0c1-2345-7abc-8def-{:0>12}", id.len()),
-        body: Some(v1::desired_object::Body::Tenant(v1::DesiredTenant {
-            namespace: format!("m-05766044-{id}"),
-            member: "m-05766044".into(),
-            tenant: id.into(),
-            workspace_quota: Some(amounts),
-            ..Default::default()
-        })),
-        ..Default::default()
-    }
-}
-
-fn message(epoch: u64, event: Event) -> v1::FollowDesiredStateResponse {
-    v1::FollowDesiredStateResponse { store_id: "store".into(), epoch, event: Some(event) }
-}
-
-/// A snapshot with its marker; `truncated` leaves an object out that the marker counts.
-fn snapshot(
-    epoch: u64,
-    objects: &[v1::DesiredObject],
-    truncated: bool,
-) -> Vec<v1::FollowDesiredStateResponse> {
-    let mut lines: Vec<String> =
-        objects.iter().map(|o| format!("{} {} {}\n", o.name, o.generation, u8::from(o.deleting))).collect();
-    lines.sort();
-    let end = v1::SnapshotEnd {
-        revision: 1,
-        count: objects.len() as u64,
-        digest: hex::encode(Sha256::digest(lines.concat())),
-    };
-    let sent = objects.iter().skip(usize::from(truncated)).cloned();
-    let mut all: Vec<_> = sent.map(|object| message(epoch, Event::SnapshotObject(object))).collect();
-    all.push(message(epoch, Event::SnapshotEnd(end)));
-    all
-}
-
-struct World {
-    _kubernetes: TestKubernetes,
-    client: Client,
-    played: Played,
-    _tasks: tokio::task::JoinSet<()>,
-    _leader: watch::Sender<bool>,
-}
-
-impl World {
-    async fn with(streams: Vec<Vec<v1::FollowDesiredStateResponse>>) -> Self {
-        allmende_identity::install_crypto_provider();
-        let kubernetes = TestKubernetes::start_without_controllers().await;
-        let client = Client::try_from(kubernetes.admin().await).unwrap();
-        let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-        for crd in [Tenant::crd(), allmende_crds::ServiceInstance::crd()] {
-            crds.create(&PostParams::default(), &crd).await.unwrap();
-        }
-        let namespaces: Api<Namespace> = Api::all(client.clone());
-        let own = ObjectMeta { name: Some("allmende-system".into()), ..Default::default() };
-        namespaces
-            .create(&PostParams::default(), &Namespace { metadata: own, ..Default::default() })
-            .await
-            .unwrap();
-        until("the kinds are served", || async {
-            Api::<Tenant>::all(client.clone()).list(&Default::default()).await.is_ok()
-                && Api::<allmende_crds::ServiceInstance>::all(client.clone())
-                    .list(&Default::default())
-                    .await
-                    .is_ok()
-        })
-        .await;
-        let played = Played { streams: Arc::new(Mutex::new(streams.into())), ..Played::default() };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-        let server =
-            tonic::transport::Server::builder().add_service(ClusterServiceServer::new(played.clone()));
-        tokio::spawn(server.serve_with_incoming(incoming));
-        let channel =
-            tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
-        let (leader, leads) = watch::channel(true);
-        let tasks = sync::start(sync::Parts {
-            client: client.clone(),
-            channel,
-            cluster: "local-1".into(),
-            namespace: "allmende-system".into(),
-            leader: leads,
-            clock: Arc::new(SystemClock),
-        });
-        Self { _kubernetes: kubernetes, client, played, _tasks: tasks, _leader: leader }
-    }
-
-    fn tenants(&self) -> Api<Tenant> {
-        Api::all(self.client.clone())
-    }
-
-    async fn names(&self) -> Vec<String> {
-        let tenants = self.tenants().list(&Default::default()).await.unwrap().items;
-        tenants.into_iter().filter_map(|tenant| tenant.metadata.name).collect()
-    }
-
-    fn was_told(&self, name: &str, phase: Phase) -> bool {
-        let told = self.played.told.lock().unwrap();
-        told.iter().any(|observation| observation.name.ends_with(name) && observation.phase() == phase)
-    }
-}
-
-async fn until<F, Fut>(what: &str, condition: F)
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = bool>,
-{
-    let asked = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    assert!(tokio::time::timeout(Duration::from_secs(40), asked).await.is_ok(), "not in time: {what}");
-}
+use allmende_crds::names;
+use allmende_operator::metrics::StreamEnd;
+use allmende_proto::v1::{self, follow_desired_state_response::Event, observation::Phase};
+use kube::api::{Patch, PatchParams};
+use played::{World, message, snapshot, tenant, until};
 
 #[tokio::test]
 async fn a_truncated_snapshot_counts_as_nothing_and_a_whole_one_deletes_nothing() {
@@ -270,4 +67,68 @@ async fn a_deleting_record_deletes_and_gone_is_told_only_when_nothing_is_left() 
     assert_eq!(names::FINALIZER, "allmende.eu/desired-deleting");
     world.tenants().patch("m-05766044-prod", &PatchParams::default(), &Patch::Merge(patch)).await.unwrap();
     until("gone is told", || async { world.was_told("prod", Phase::Gone) }).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_changes_before_its_snapshot_or_names_another_store_is_dropped() {
+    let prod = tenant("prod", 1, false);
+    let mut foreign = snapshot(1, &[tenant("prod", 3, false)], false);
+    for message in foreign.iter_mut().skip(1) {
+        "another".clone_into(&mut message.store_id);
+    }
+    let streams = vec![
+        snapshot(1, &[prod], false),
+        vec![message(1, Event::Change(tenant("prod", 2, true)))],
+        foreign,
+        snapshot(1, &[tenant("prod", 4, false)], false),
+    ];
+    let world = World::with(streams).await;
+    until("the object is there", || async { world.names().await.len() == 1 }).await;
+    world.played.open.lock().unwrap().clear();
+    until("the last stream is followed", || async {
+        let present = world.tenants().get("m-05766044-prod").await.unwrap();
+        assert!(!present.spec.desired.deleting && present.metadata.deletion_timestamp.is_none());
+        assert!([1, 4].contains(&present.spec.desired.generation), "of no dropped stream");
+        present.spec.desired.generation == 4
+    })
+    .await;
+    let ended = |end| world.metrics.streams_ended(end);
+    assert_eq!((ended(StreamEnd::BeforeSnapshot), ended(StreamEnd::OlderStore)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_store_that_was_put_back_is_followed_only_after_its_epoch_was_raised() {
+    let at = |mut messages: Vec<v1::FollowDesiredStateResponse>, revision| {
+        if let Some(Event::SnapshotEnd(end)) = &mut messages.last_mut().unwrap().event {
+            end.revision = revision;
+        }
+        messages
+    };
+    let mut other_life = tenant("test1", 7, true);
+    other_life.uid = "0192f0c1-2345-7abc-8def-0123456789ab".into();
+    let streams = vec![
+        at(snapshot(1, &[tenant("prod", 5, false), tenant("test1", 1, false)], false), 40),
+        // The same store and epoch from before: nothing of it counts, not even a deletion.
+        at(snapshot(1, &[tenant("prod", 6, true)], false), 45),
+        // Raised: a lower generation counts, and a record of another life ends nothing.
+        at(snapshot(2, &[tenant("prod", 3, false), other_life], false), 45),
+    ];
+    let world = World::with(streams).await;
+    until("both objects are there", || async { world.names().await.len() == 2 }).await;
+    let sender = world.played.open.lock().unwrap()[0].clone();
+    sender.send(Ok(message(1, Event::Bookmark(v1::Bookmark { revision: 50 })))).await.unwrap();
+    drop(sender);
+    world.played.open.lock().unwrap().clear();
+    until("the raised epoch is followed", || async {
+        world.tenants().get("m-05766044-prod").await.unwrap().spec.desired.epoch == 2
+    })
+    .await;
+    assert_eq!(world.metrics.streams_ended(StreamEnd::OlderStore), 1);
+    assert_eq!(world.played.asked.lock().unwrap()[1].known_revision, 50, "told to the API as well");
+    until("the other life is told as an orphan", || async { world.was_told("test1", Phase::Orphan) }).await;
+    for name in ["m-05766044-prod", "m-05766044-test1"] {
+        let present = world.tenants().get(name).await.unwrap();
+        assert!(!present.spec.desired.deleting && present.metadata.deletion_timestamp.is_none(), "{name}");
+    }
+    assert_eq!(world.tenants().get("m-05766044-prod").await.unwrap().spec.desired.generation, 3);
 }

@@ -82,6 +82,7 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.ClusterService/GetCluster", allow: COOPERATIVE },
     Row { rpc: "allmende.v1.ClusterService/ListClusters", allow: COOPERATIVE },
     Row { rpc: "allmende.v1.ClusterService/UpdateClusterCapacity", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.ClusterService/RaiseStoreEpoch", allow: OPERATOR_ONLY },
     Row { rpc: "allmende.v1.ClusterService/FollowDesiredState", allow: OWN_CLUSTER },
     Row { rpc: "allmende.v1.ClusterService/ReportObservations", allow: OWN_CLUSTER },
     Row { rpc: "allmende.v1.TenantService/CreateTenant", allow: ORDER },

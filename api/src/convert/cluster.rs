@@ -34,6 +34,11 @@ pub fn write_value(cluster: &Cluster, seen: Option<&ClusterSeen>) -> v1::Cluster
         create_time: Some(time(cluster.create_time)),
         last_seen_time: seen.map(|seen| time(seen.last_seen)),
         watermark: seen.and_then(|seen| seen.watermark).map(time),
+        orphans: seen
+            .iter()
+            .flat_map(|seen| &seen.orphans)
+            .map(|(name, uid)| v1::Orphan { name: name.clone(), uid: uid.to_string() })
+            .collect(),
         etag: String::new(),
         preflight: None,
     }

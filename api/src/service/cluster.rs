@@ -63,6 +63,18 @@ impl ClusterService for ClusterApi {
         .await
     }
 
+    async fn raise_store_epoch(
+        &self,
+        request: Request<v1::RaiseStoreEpochRequest>,
+    ) -> Answer<v1::StoreState> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let raised = self.0.clusters.raise_epoch(&context, &request).await?;
+            Ok(v1::StoreState { store_id: raised.store_id, epoch: raised.epoch })
+        })
+        .await
+    }
+
     async fn follow_desired_state(
         &self,
         request: Request<v1::FollowDesiredStateRequest>,

@@ -19,6 +19,7 @@ mod preflight;
 mod quota;
 mod register;
 mod run;
+mod store;
 mod tenant;
 mod usage;
 
@@ -38,6 +39,9 @@ pub(crate) enum Command {
     /// Clusters and their capacity
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// The store behind the API, after a restore
+    #[command(subcommand)]
+    Store(store::Command),
     /// Pool, entitlements and reservations (Kontingente)
     #[command(subcommand)]
     Quota(quota::Command),
@@ -97,6 +101,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Member(command) => member::run(command, session).await,
         Command::Cluster(command) => cluster::run(command, session).await,
+        Command::Store(command) => store::run(command, session).await,
         Command::Quota(command) => quota::run(command, session).await,
         Command::Tenant(command) => tenant::run(command, session).await,
         Command::Offering(command) => offering::run(command, session).await,

@@ -20,6 +20,8 @@ pub const NAMESPACE_SERVICES: &str = "services";
 pub const ANNOTATION_DESIRED_NAME: &str = "allmende.eu/desired-name";
 /// On both kinds: cleans up only what a record that is being deleted allows.
 pub const FINALIZER: &str = "allmende.eu/desired-deleting";
+/// On both kinds: the object stays until the API has taken what its status tells about money.
+pub const FINALIZER_FACTS: &str = "allmende.eu/facts-told";
 
 /// Role of a member's admins in the workspace.
 pub const ROLE_WORKSPACE_ADMIN: &str = "allmende:workspace-admin";

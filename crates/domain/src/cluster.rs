@@ -1,11 +1,13 @@
 //! A cluster in the pool and what of it is carved into entitlements.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    ids::ClusterId,
+    ids::{ClusterId, Uid},
     resources::{AmountError, Resources, Shortfall},
 };
 
@@ -33,6 +35,29 @@ pub struct ClusterSeen {
     pub last_seen: Timestamp,
     /// All lifecycle facts up to here were received; moves forward only.
     pub watermark: Option<Timestamp>,
+    /// What is there and not in our state, by name: as told since the operator last connected. Of many only the first.
+    #[serde(default)]
+    pub orphans: BTreeMap<String, Uid>,
+}
+
+/// Orphans that are kept of one cluster: enough to see that something is wrong, and what.
+const ORPHANS_MAX: usize = 500;
+
+impl ClusterSeen {
+    /// First heard now.
+    pub fn first(cluster: ClusterId, now: Timestamp) -> Self {
+        Self { cluster, last_seen: now, watermark: None, orphans: BTreeMap::new() }
+    }
+
+    /// With one more orphan, as far as there is room.
+    #[must_use]
+    pub fn with_orphan(&self, name: &str, uid: Uid) -> Self {
+        let mut next = self.clone();
+        if next.orphans.len() < ORPHANS_MAX || next.orphans.contains_key(name) {
+            next.orphans.insert(name.to_owned(), uid);
+        }
+        next
+    }
 }
 
 /// Why capacity was not carved or changed.

@@ -85,7 +85,7 @@ impl Store {
         }
     }
 
-    /// Id and epoch of this store.
+    /// Id and epoch as they were when this program connected. What depends on them now asks for [`present`](Self::present).
     pub fn identity(&self) -> &StoreIdentity {
         &self.identity
     }
@@ -103,8 +103,17 @@ impl Store {
     /// # Errors
     /// When etcd does not answer or the value cannot be read.
     pub async fn find<T: Record>(&self, key: &Key<T>) -> Result<Option<Versioned<T>>, StoreError> {
+        self.find_at(key).await.map(|(found, _)| found)
+    }
+
+    /// As [`find`](Self::find), with the revision of the store at which it was read.
+    pub(crate) async fn find_at<T: Record>(
+        &self,
+        key: &Key<T>,
+    ) -> Result<(Option<Versioned<T>>, Revision), StoreError> {
         let response = self.client.kv_client().get(key.raw(), None).await.map_err(StoreError::read)?;
-        response.kvs().first().map(versioned).transpose()
+        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        Ok((response.kvs().first().map(versioned).transpose()?, Revision(revision)))
     }
 
     /// Reads at most `limit` values in key order, after the raw key `after`.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     connection::Store,
     error::StoreError,
+    key::{Revision, Versioned},
     keys,
     txn::{Commit, Txn},
 };
@@ -17,12 +18,37 @@ const CREATE_ATTEMPTS: usize = 3;
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreIdentity {
-    /// UUID, given when the store was first opened.
+    /// UUID, given when the store was first opened and anew with every raise of the epoch: two stores that were put back from one backup
+    /// and reached the same epoch are told apart.
     pub store_id: String,
-    /// Raised by every restore from a backup: operators refuse a lower one.
+    /// Raised after every restore from a backup: operators refuse a lower one.
     pub epoch: u64,
     /// Version of keys and values.
     pub schema: u32,
+}
+
+impl StoreIdentity {
+    /// The next one: above its own epoch and `above`, with a new id.
+    #[must_use]
+    pub fn raised(&self, above: u64) -> Self {
+        Self {
+            store_id: uuid::Uuid::new_v4().to_string(),
+            epoch: self.epoch.max(above).saturating_add(1),
+            schema: self.schema,
+        }
+    }
+}
+
+impl Store {
+    /// Who the store is now, and how far it is: etcd may have been put back under a running program, or the epoch raised by another.
+    ///
+    /// # Errors
+    /// When etcd does not answer, or holds no store any more.
+    pub async fn present(&self) -> Result<(Versioned<StoreIdentity>, Revision), StoreError> {
+        let (found, revision) = self.find_at(&keys::schema()).await?;
+        let missing = || StoreError::Unavailable("etcd holds no store: its identity is missing".to_owned());
+        Ok((found.ok_or_else(missing)?, revision))
+    }
 }
 
 /// Reads the identity, or creates it in an empty store.

@@ -20,6 +20,15 @@ pub struct TestEtcd {
     peer_port: u16,
 }
 
+/// A copy of an etcd's data, taken while it stood still.
+#[derive(Debug)]
+pub struct Backup(TempDir);
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().expect("cp runs");
+    assert!(status.success(), "cp -a {} {}", from.display(), to.display());
+}
+
 /// The folder of built tools: `$ALLMENDE_CACHE/bin`, by default `~/.cache/allmende/bin`.
 pub fn tools() -> PathBuf {
     let cache = std::env::var_os("ALLMENDE_CACHE").map_or_else(
@@ -120,6 +129,30 @@ impl TestEtcd {
             .expect("etcd starts");
         self.child = Some(child);
         self.wait_until_it_answers().await;
+    }
+
+    /// Stops it, keeps a copy of its data, and starts it again.
+    ///
+    /// # Panics
+    /// When the data cannot be copied or it does not start.
+    pub async fn back_up(&mut self) -> Backup {
+        let backup = Backup(tempfile::tempdir().expect("a temporary directory"));
+        self.kill();
+        copy(&self.folder.path().join("data"), &backup.0.path().join("data"));
+        self.resume_from_disk().await;
+        backup
+    }
+
+    /// Stops it, puts its data back to a copy, and starts it again: all that came since is lost.
+    ///
+    /// # Panics
+    /// When the data cannot be copied or it does not start.
+    pub async fn restore(&mut self, backup: &Backup) {
+        self.kill();
+        let data = self.folder.path().join("data");
+        std::fs::remove_dir_all(&data).expect("etcd's data");
+        copy(&backup.0.path().join("data"), &data);
+        self.resume_from_disk().await;
     }
 
     async fn wait_until_it_answers(&mut self) {

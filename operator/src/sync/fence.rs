@@ -22,9 +22,12 @@ pub enum Refusal {
     /// Another store that did not raise its epoch over ours.
     #[error("another store without a higher epoch")]
     OtherStore,
+    /// The same store and epoch, but from before what was told already.
+    #[error("a revision lower than the one reached: the store was put back without raising its epoch")]
+    OlderRevision,
     /// A record of another life than the object's. A new life begins only after the old one was confirmed as gone, so such a record is old:
-    /// a store that was put back without raising its epoch must not end what was ordered since.
-    #[error("a record of another life of the object: the store was put back without raising its epoch")]
+    /// also after the epoch was raised it knows nothing of what was ordered since, and must neither change nor end it.
+    #[error("a record of another life of the object: the store was put back to before this life began")]
     OtherLife,
     /// An older generation of the same life.
     #[error("a generation lower than the one applied")]
@@ -45,6 +48,14 @@ pub fn store(known: &Known, store_id: &str, epoch: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Judges how far a whole snapshot of `next` reaches, where the cluster had reached `reached` of `known`.
+///
+/// # Errors
+/// When it is from before that.
+pub fn revision(known: &Known, reached: i64, next: &Known, revision: i64) -> Result<(), Refusal> {
+    if known == next && revision < reached { Err(Refusal::OlderRevision) } else { Ok(()) }
+}
+
 /// Judges a record against the object that mirrors its name now.
 ///
 /// # Errors
@@ -56,10 +67,10 @@ pub fn record(present: &Desired, next: &Desired) -> Result<(), Refusal> {
     if next.epoch == present.epoch && next.store_id != present.store_id {
         return Err(Refusal::OtherStore);
     }
-    if next.uid != present.uid && (next.epoch == present.epoch || next.deleting) {
+    if next.uid != present.uid {
         return Err(Refusal::OtherLife);
     }
-    if next.epoch == present.epoch && next.uid == present.uid && next.generation < present.generation {
+    if next.epoch == present.epoch && next.generation < present.generation {
         return Err(Refusal::OlderGeneration);
     }
     Ok(())
@@ -85,6 +96,16 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_from_before_what_was_reached_counts_only_in_another_epoch() {
+        let (known, raised) =
+            (Known { store_id: "a".into(), epoch: 2 }, Known { store_id: "b".into(), epoch: 3 });
+        assert_eq!(revision(&known, 9, &known, 8), Err(Refusal::OlderRevision));
+        assert_eq!(revision(&known, 9, &known, 9), Ok(()));
+        assert_eq!(revision(&known, 9, &raised, 8), Ok(()));
+        assert_eq!(revision(&Known::default(), 0, &known, 1), Ok(()));
+    }
+
+    #[test]
     fn a_record_never_takes_an_object_back() {
         let present = desired("a", 2, "u", 7);
         assert_eq!(record(&present, &desired("a", 2, "u", 6)), Err(Refusal::OlderGeneration));
@@ -92,8 +113,10 @@ mod tests {
         assert_eq!(record(&present, &desired("b", 2, "u", 9)), Err(Refusal::OtherStore));
         assert_eq!(record(&present, &desired("a", 2, "u", 7)), Ok(()));
         assert_eq!(record(&present, &desired("a", 2, "another life", 1)), Err(Refusal::OtherLife));
-        let ending = Desired { deleting: true, ..desired("b", 3, "another life", 9) };
-        assert_eq!(record(&present, &ending), Err(Refusal::OtherLife), "also after the epoch was raised");
+        for deleting in [false, true] {
+            let raised = Desired { deleting, ..desired("b", 3, "another life", 9) };
+            assert_eq!(record(&present, &raised), Err(Refusal::OtherLife), "also after the epoch was raised");
+        }
         assert_eq!(record(&present, &desired("b", 3, "u", 1)), Ok(()));
     }
 }

@@ -2,27 +2,24 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use allmende_crds::{ServiceInstance, Tenant};
-use allmende_proto::v1::{
-    self, cluster_service_client::ClusterServiceClient, follow_desired_state_response::Event,
-};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{
-    Api, Client,
-    api::{ListParams, Patch, PatchParams},
-};
-use tokio::sync::{mpsc, watch};
+use allmende_crds::{Desired, ServiceInstance, Tenant};
+use allmende_proto::v1::{self, cluster_service_client::ClusterServiceClient};
+use kube::{Api, Client, api::ListParams};
+use tokio::sync::{Notify, mpsc, watch};
 use tonic::transport::Channel;
 
 use super::{
-    fence::{self, Known},
+    fence::{self, Known, Refusal},
+    memory::Memory,
     mirror::{Mirrored, mirror},
     report::Report,
-    snapshot::Collecting,
+    stream::{Disorder, Step, Stream},
 };
+use crate::metrics::{Metrics, StreamEnd};
 
 /// Pause before the stream is opened again; doubled up to the longest.
 const REOPEN: Duration = Duration::from_secs(1);
@@ -32,8 +29,6 @@ const REOPEN_MAX: Duration = Duration::from_secs(30);
 const PENDING_EVERY: Duration = Duration::from_secs(2);
 /// Silence after which a stream is given up: bookmarks come every few seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
-/// Name of the ConfigMap that keeps the store that was last followed.
-const KNOWN_NAME: &str = "allmende-sync";
 
 /// Everything the follower works with.
 #[derive(Clone)]
@@ -52,6 +47,10 @@ pub struct Follower {
     pub reports: mpsc::Sender<Report>,
     /// Tells reporters which store and epoch is followed.
     pub followed: watch::Sender<Option<Known>>,
+    /// Wakes who tells facts: something is on its way out and waits for that.
+    pub ending: Arc<Notify>,
+    /// Counts why streams end.
+    pub metrics: Metrics,
 }
 
 /// Why a stream ended.
@@ -63,8 +62,8 @@ enum Ended {
     Cluster(#[from] kube::Error),
     #[error("refused: {0}")]
     Refused(#[from] fence::Refusal),
-    #[error("snapshot: {0}")]
-    Snapshot(#[from] super::snapshot::SnapshotError),
+    #[error("out of order: {0}")]
+    Disorder(#[from] Disorder),
     #[error("the stream fell silent")]
     Silent,
     #[error("the stream was closed")]
@@ -73,10 +72,29 @@ enum Ended {
     NotLeader,
 }
 
+impl Ended {
+    fn kind(&self) -> StreamEnd {
+        match self {
+            Self::Api(status) if status.code() == tonic::Code::FailedPrecondition => StreamEnd::StoreBehind,
+            Self::Api(_) => StreamEnd::Api,
+            Self::Cluster(_) => StreamEnd::Cluster,
+            Self::Refused(_) => StreamEnd::OlderStore,
+            Self::Disorder(Disorder::BeforeSnapshot) => StreamEnd::BeforeSnapshot,
+            Self::Disorder(Disorder::OtherStore) => StreamEnd::OtherStore,
+            Self::Disorder(Disorder::Snapshot(_)) => StreamEnd::Snapshot,
+            Self::Silent => StreamEnd::Silent,
+            Self::Closed => StreamEnd::Closed,
+            Self::NotLeader => StreamEnd::NotLeader,
+        }
+    }
+}
+
 /// The desired state as known, and what of it is still to be written.
 #[derive(Default)]
 struct State {
-    known: Known,
+    memory: Memory,
+    /// What of `memory` is on the cluster.
+    saved: Memory,
     objects: BTreeMap<String, v1::DesiredObject>,
     pending: BTreeSet<String>,
 }
@@ -91,6 +109,11 @@ impl Follower {
             }
             let mut whole = false;
             let ended = self.follow_once(&mut whole).await;
+            self.metrics.stream_ended(ended.kind());
+            if matches!(ended.kind(), StreamEnd::StoreBehind | StreamEnd::OlderStore) {
+                // What is seen here says nothing about a store that was put back: nothing is reported until one is followed again.
+                self.followed.send_replace(None);
+            }
             tracing::warn!(reason = %ended, "the desired state is not followed right now; the cluster keeps what it has");
             pause = if whole { REOPEN } else { pause.saturating_mul(2).min(REOPEN_MAX) };
             tokio::time::sleep(pause).await;
@@ -98,63 +121,74 @@ impl Follower {
     }
 
     async fn follow_once(&self, whole: &mut bool) -> Ended {
-        match self.try_follow(whole).await {
+        let memory = match Memory::load(&self.client, &self.namespace).await {
+            Ok(memory) => memory,
+            Err(error) => return error.into(),
+        };
+        let mut state = State { memory: memory.clone(), saved: memory, ..State::default() };
+        let ended = match self.try_follow(&mut state, whole).await {
             Ok(()) => Ended::Closed,
             Err(ended) => ended,
+        };
+        // What came since the last bookmark counts too when the next store is judged.
+        match self.remember(&mut state).await {
+            Ok(()) => ended,
+            Err(error) => {
+                tracing::warn!(%error, "how far the store was followed could not be kept");
+                ended
+            }
         }
     }
 
-    async fn try_follow(&self, whole: &mut bool) -> Result<(), Ended> {
-        let mut state = State { known: self.load_known().await?, ..State::default() };
+    async fn try_follow(&self, state: &mut State, whole: &mut bool) -> Result<(), Ended> {
         let request = v1::FollowDesiredStateRequest {
             name: format!("clusters/{}", self.cluster),
-            known_epoch: state.known.epoch,
-            known_store_id: state.known.store_id.clone(),
+            known_epoch: state.memory.known.epoch,
+            known_store_id: state.memory.known.store_id.clone(),
+            known_revision: state.memory.revision,
             operator_version: env!("CARGO_PKG_VERSION").to_owned(),
         };
-        let mut stream =
+        let mut messages =
             ClusterServiceClient::new(self.channel.clone()).follow_desired_state(request).await?.into_inner();
-        let mut collecting = Some(Collecting::default());
+        let mut stream = Stream::default();
         let mut retry = tokio::time::interval(PENDING_EVERY);
         let mut leader = self.leader.clone();
         let mut silence = tokio::time::Instant::now() + SILENCE_MAX;
         loop {
             let message = tokio::select! {
-                message = tokio::time::timeout_at(silence, stream.message()) => {
+                message = tokio::time::timeout_at(silence, messages.message()) => {
                     silence = tokio::time::Instant::now() + SILENCE_MAX;
                     message.map_err(|_| Ended::Silent)??.ok_or(Ended::Closed)?
                 }
                 _ = retry.tick() => {
-                    self.mirror_pending(&mut state).await?;
+                    self.mirror_pending(state).await?;
                     continue;
                 }
                 _ = async { leader.wait_for(|leads| !*leads).await.map(|_| ()) } => return Err(Ended::NotLeader),
             };
-            fence::store(&state.known, &message.store_id, message.epoch)?;
-            let next = Known { store_id: message.store_id, epoch: message.epoch };
-            match message.event {
-                Some(Event::SnapshotObject(object)) => {
-                    if let Some(collecting) = &mut collecting {
-                        collecting.add(object);
-                    }
-                }
-                Some(Event::SnapshotEnd(end)) => {
-                    // A later snapshot on the same stream (after a compaction) begins anew.
-                    let snapshot =
-                        collecting.replace(Collecting::default()).unwrap_or_default().finish(&end)?;
-                    self.accept(&mut state, next, snapshot).await?;
+            // Also within a snapshot: what comes from an older store is not even collected.
+            fence::store(&state.memory.known, &message.store_id, message.epoch)?;
+            let from = Known { store_id: message.store_id.clone(), epoch: message.epoch };
+            match stream.take(message)? {
+                Step::Snapshot(objects, revision) => {
+                    self.accept(state, from, objects, revision).await?;
                     *whole = true;
                 }
-                Some(Event::Change(object)) => {
+                Step::Change(object) => {
+                    state.memory = state.memory.reached(&from, object.revision);
                     state.pending.insert(object.name.clone());
-                    state.objects.insert(object.name.clone(), object);
-                    self.mirror_pending(&mut state).await?;
+                    state.objects.insert(object.name.clone(), *object);
+                    self.mirror_pending(state).await?;
                 }
-                Some(Event::Dropped(key)) => {
-                    state.objects.remove(&key.name);
-                    state.pending.remove(&key.name);
+                Step::Dropped(name) => {
+                    state.objects.remove(&name);
+                    state.pending.remove(&name);
                 }
-                Some(Event::Bookmark(_)) | None => {}
+                Step::UpTo(revision) => {
+                    state.memory = state.memory.reached(&from, revision);
+                    self.remember(state).await?;
+                }
+                Step::Wait => {}
             }
         }
     }
@@ -166,11 +200,11 @@ impl Follower {
         state: &mut State,
         next: Known,
         snapshot: BTreeMap<String, v1::DesiredObject>,
+        revision: i64,
     ) -> Result<(), Ended> {
-        if next != state.known {
-            self.save_known(&next).await?;
-            state.known = next.clone();
-        }
+        fence::revision(&state.memory.known, state.memory.revision, &next, revision)?;
+        state.memory = state.memory.reached(&next, revision);
+        self.remember(state).await?;
         tracing::info!(objects = snapshot.len(), epoch = next.epoch, "desired state received whole");
         state.pending = snapshot.keys().cloned().collect();
         state.objects = snapshot;
@@ -188,7 +222,7 @@ impl Follower {
                 state.pending.remove(&name);
                 continue;
             };
-            match mirror(&self.client, object, &state.known.store_id, state.known.epoch).await {
+            match mirror(&self.client, object, &state.memory.known.store_id, state.memory.known.epoch).await {
                 Ok(Mirrored::Done) => {
                     state.pending.remove(&name);
                 }
@@ -197,7 +231,12 @@ impl Follower {
                     self.tell(Report::gone(object)).await;
                 }
                 // Looked at again until it is gone.
-                Ok(Mirrored::Ending) => {}
+                Ok(Mirrored::Ending) => self.ending.notify_one(),
+                // Another life began here, so nothing of this one is left. What is there now stays: an orphan, for a person to judge.
+                Ok(Mirrored::Refused(Refusal::OtherLife)) if object.deleting => {
+                    state.pending.remove(&name);
+                    self.tell(Report::gone(object)).await;
+                }
                 Ok(Mirrored::Refused(reason)) => {
                     tracing::warn!(object = name, %reason, "a record is not followed");
                     state.pending.remove(&name);
@@ -213,9 +252,13 @@ impl Follower {
         let instances = Api::<ServiceInstance>::all(self.client.clone()).list(&ListParams::default()).await?;
         let tenants = tenants.items.into_iter().map(|tenant| tenant.spec.desired);
         let instances = instances.items.into_iter().map(|instance| instance.spec.desired);
-        for desired in tenants.chain(instances).filter(|desired| !state.objects.contains_key(&desired.name)) {
+        let known = |desired: &Desired| {
+            state.objects.get(&desired.name).is_some_and(|object| object.uid == desired.uid)
+        };
+        for desired in tenants.chain(instances).filter(|desired| !known(desired)) {
             tracing::warn!(
                 object = desired.name,
+                uid = desired.uid,
                 "orphan: on the cluster, in no snapshot; nothing is deleted"
             );
             self.tell(Report::orphan(&desired)).await;
@@ -228,24 +271,12 @@ impl Follower {
         let _ = self.reports.send(report).await;
     }
 
-    async fn load_known(&self) -> Result<Known, kube::Error> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
-        let data = api.get_opt(KNOWN_NAME).await?.and_then(|map| map.data).unwrap_or_default();
-        Ok(Known {
-            store_id: data.get("storeId").cloned().unwrap_or_default(),
-            epoch: data.get("epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
-        })
-    }
-
-    async fn save_known(&self, known: &Known) -> Result<(), kube::Error> {
-        let api: Api<ConfigMap> = Api::namespaced(self.client.clone(), &self.namespace);
-        let map = serde_json::json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": { "name": KNOWN_NAME },
-            "data": { "storeId": known.store_id, "epoch": known.epoch.to_string() },
-        });
-        let parameters = PatchParams::apply(allmende_crds::names::OPERATOR).force();
-        api.patch(KNOWN_NAME, &parameters, &Patch::Apply(map)).await.map(|_| ())
+    /// Keeps on the cluster how far the store was followed, when that is news.
+    async fn remember(&self, state: &mut State) -> Result<(), kube::Error> {
+        if state.memory != state.saved {
+            state.memory.save(&self.client, &self.namespace).await?;
+            state.saved.clone_from(&state.memory);
+        }
+        Ok(())
     }
 }

@@ -121,7 +121,7 @@ fn label(
     ];
     metadata.labels = Some(labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
     metadata.annotations = Some([(names::ANNOTATION_DESIRED_NAME.to_owned(), object.name.clone())].into());
-    metadata.finalizers = Some(vec![names::FINALIZER.to_owned()]);
+    metadata.finalizers = Some([names::FINALIZER, names::FINALIZER_FACTS].map(ToOwned::to_owned).into());
 }
 
 fn tenant_spec(body: &v1::DesiredTenant, desired: Desired) -> TenantSpec {

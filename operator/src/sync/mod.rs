@@ -1,25 +1,27 @@
 //! The desired state of this cluster: followed as a stream, mirrored into `Tenant` and `ServiceInstance` objects; what was seen goes back.
 //!
-//! [`snapshot`] and [`fence`] are pure: they decide what counts. [`follow`] receives, [`mirror`] writes objects, [`report`] and [`facts`]
+//! [`stream`], [`snapshot`] and [`fence`] are pure: they decide what counts. [`follow`] receives, [`memory`] keeps how far, [`mirror`] writes objects, [`report`] and [`facts`]
 //! tell the API. With the API away nothing here runs, and the reconcilers go on with the objects they have.
 
 pub mod facts;
 pub mod fence;
 pub mod follow;
+pub mod memory;
 pub mod mirror;
 pub mod report;
 pub mod snapshot;
+pub mod stream;
 
 use std::sync::Arc;
 
 use kube::Client;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::JoinSet,
 };
 use tonic::transport::Channel;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, metrics::Metrics};
 
 /// Reports that wait for the API.
 const REPORTS: usize = 1024;
@@ -39,12 +41,15 @@ pub struct Parts {
     pub leader: watch::Receiver<bool>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Metrics,
 }
 
 /// Starts following, reporting and telling facts. Dropping the set ends them.
 pub fn start(parts: Parts) -> JoinSet<()> {
     let (reports, waiting) = mpsc::channel(REPORTS);
     let (followed, following) = watch::channel(None);
+    let ending = Arc::new(Notify::new());
     let mut tasks = JoinSet::new();
     let follower = follow::Follower {
         client: parts.client.clone(),
@@ -54,6 +59,8 @@ pub fn start(parts: Parts) -> JoinSet<()> {
         leader: parts.leader.clone(),
         reports: reports.clone(),
         followed,
+        ending: ending.clone(),
+        metrics: parts.metrics,
     };
     tasks.spawn(follower.run());
     tasks.spawn(report::watch_objects(parts.client.clone(), reports));
@@ -72,6 +79,7 @@ pub fn start(parts: Parts) -> JoinSet<()> {
         channel: parts.channel,
         followed: following,
         leader: parts.leader,
+        ending,
         now: Arc::new(move || clock.now()),
     };
     tasks.spawn(teller.run());

@@ -3010,6 +3010,19 @@ pub struct Cluster {
     /// The last word on whether it is fit; only of GetCluster.
     #[prost(message, optional, tag = "9")]
     pub preflight: ::core::option::Option<PreflightReport>,
+    /// What is on the cluster and not in our state, as its operator told since it last connected; of many only the first. Output only.
+    #[prost(message, repeated, tag = "10")]
+    pub orphans: ::prost::alloc::vec::Vec<Orphan>,
+}
+/// A tenant or instance that only the cluster knows, for example after a restore. Nothing deletes it but a person.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Orphan {
+    /// As in DesiredObject.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Which life of it: another one than ours may have the same name.
+    #[prost(string, tag = "2")]
+    pub uid: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateClusterRequest {
@@ -3055,6 +3068,29 @@ pub struct UpdateClusterCapacityRequest {
     pub validate_only: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RaiseStoreEpochRequest {
+    /// Why, for the audit: the backup that was put back.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// The new epoch is above this one too: the epoch that a refused cluster has applied, when it is higher than the store's own.
+    #[prost(uint64, tag = "2")]
+    pub above_epoch: u64,
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// Who the store is, for operators.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct StoreState {
+    /// New with every raise: two stores that come from one backup are told apart.
+    #[prost(string, tag = "1")]
+    pub store_id: ::prost::alloc::string::String,
+    /// Operators refuse a lower one.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct FollowDesiredStateRequest {
     /// `clusters/{cluster}`; must be the caller's own.
     #[prost(string, tag = "1")]
@@ -3068,6 +3104,10 @@ pub struct FollowDesiredStateRequest {
     /// Version of the operator, for the log.
     #[prost(string, tag = "4")]
     pub operator_version: ::prost::alloc::string::String,
+    /// The highest revision of that store and epoch that the operator has seen; a store that has not reached it was put back to an older
+    /// state, and the API refuses the stream with STORE_BEHIND. 0 at the very first start.
+    #[prost(int64, tag = "5")]
+    pub known_revision: i64,
 }
 /// One message of the stream. Every message carries the store's identity and epoch: an operator refuses a lower epoch or another store.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -3609,6 +3649,31 @@ pub mod cluster_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Says that the store was put back to an older state, on purpose: it gets a higher epoch and a new id, all streams end, and every cluster
+        /// takes its state as the valid one. Nothing is deleted; what only a cluster knows is reported as an orphan.
+        pub async fn raise_store_epoch(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RaiseStoreEpochRequest>,
+        ) -> std::result::Result<tonic::Response<super::StoreState>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ClusterService/RaiseStoreEpoch",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("allmende.v1.ClusterService", "RaiseStoreEpoch"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The desired state of the caller's own cluster: first a snapshot at one revision, ended by a marker, then changes by revision.
         pub async fn follow_desired_state(
             &mut self,
@@ -3699,6 +3764,12 @@ pub mod cluster_service_server {
             &self,
             request: tonic::Request<super::UpdateClusterCapacityRequest>,
         ) -> std::result::Result<tonic::Response<super::Cluster>, tonic::Status>;
+        /// Says that the store was put back to an older state, on purpose: it gets a higher epoch and a new id, all streams end, and every cluster
+        /// takes its state as the valid one. Nothing is deleted; what only a cluster knows is reported as an orphan.
+        async fn raise_store_epoch(
+            &self,
+            request: tonic::Request<super::RaiseStoreEpochRequest>,
+        ) -> std::result::Result<tonic::Response<super::StoreState>, tonic::Status>;
         /// Server streaming response type for the FollowDesiredState method.
         type FollowDesiredStateStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
@@ -3986,6 +4057,52 @@ pub mod cluster_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/allmende.v1.ClusterService/RaiseStoreEpoch" => {
+                    #[allow(non_camel_case_types)]
+                    struct RaiseStoreEpochSvc<T: ClusterService>(pub Arc<T>);
+                    impl<
+                        T: ClusterService,
+                    > tonic::server::UnaryService<super::RaiseStoreEpochRequest>
+                    for RaiseStoreEpochSvc<T> {
+                        type Response = super::StoreState;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RaiseStoreEpochRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ClusterService>::raise_store_epoch(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RaiseStoreEpochSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/allmende.v1.ClusterService/FollowDesiredState" => {
                     #[allow(non_camel_case_types)]
                     struct FollowDesiredStateSvc<T: ClusterService>(pub Arc<T>);
@@ -4164,6 +4281,8 @@ pub enum ErrorReason {
     PeriodClosed = 19,
     /// A close needs every cluster's watermark past the period's end, or a recorded decision.
     WatermarkMissing = 20,
+    /// The store is older than what the cluster has seen of it: it was put back from a backup. The cooperative's operator raises its epoch.
+    StoreBehind = 21,
     /// The access token is malformed, expired, of another issuer or for another audience: sign in again.
     TokenRefused = 30,
 }
@@ -4195,6 +4314,7 @@ impl ErrorReason {
             Self::LimitExceeded => "ERROR_REASON_LIMIT_EXCEEDED",
             Self::PeriodClosed => "ERROR_REASON_PERIOD_CLOSED",
             Self::WatermarkMissing => "ERROR_REASON_WATERMARK_MISSING",
+            Self::StoreBehind => "ERROR_REASON_STORE_BEHIND",
             Self::TokenRefused => "ERROR_REASON_TOKEN_REFUSED",
         }
     }
@@ -4222,6 +4342,7 @@ impl ErrorReason {
             "ERROR_REASON_LIMIT_EXCEEDED" => Some(Self::LimitExceeded),
             "ERROR_REASON_PERIOD_CLOSED" => Some(Self::PeriodClosed),
             "ERROR_REASON_WATERMARK_MISSING" => Some(Self::WatermarkMissing),
+            "ERROR_REASON_STORE_BEHIND" => Some(Self::StoreBehind),
             "ERROR_REASON_TOKEN_REFUSED" => Some(Self::TokenRefused),
             _ => None,
         }

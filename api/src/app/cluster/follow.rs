@@ -47,7 +47,44 @@ impl Streams {
         }
         token
     }
+
+    /// Ends every live stream: the operators come back, and are told from the beginning.
+    pub(super) fn end_all(&self) {
+        let live = std::mem::take(&mut *self.live.lock().unwrap_or_else(PoisonError::into_inner));
+        live.into_values().for_each(|token| token.cancel());
+    }
 }
+
+/// Why this store must not be followed by a cluster that has seen what the request says: it was put back to an older state. Then the
+/// same generations stand for other things, and a cluster that went on would take what was ordered since for outdated.
+fn behind(
+    own: &StoreIdentity,
+    revision: Revision,
+    request: &v1::FollowDesiredStateRequest,
+) -> Option<String> {
+    let same_epoch = request.known_epoch == own.epoch;
+    let (seen, command) = if request.known_epoch > own.epoch {
+        let above = request.known_epoch;
+        (
+            format!("epoch {above}, this store has epoch {}", own.epoch),
+            format!("{RAISE} --above-epoch {above}"),
+        )
+    } else if same_epoch && !request.known_store_id.is_empty() && request.known_store_id != own.store_id {
+        (format!("another store of the same epoch {}", own.epoch), RAISE.to_owned())
+    } else if same_epoch && request.known_revision > revision.0 {
+        let seen = request.known_revision;
+        (format!("revision {seen}, this store is at revision {}", revision.0), RAISE.to_owned())
+    } else {
+        return None;
+    };
+    Some(format!(
+        "this store is older than what the cluster has seen of it ({seen}): it was restored from a backup. Nothing on the cluster is \
+         changed until the cooperative's operator confirms the restore (docs/guides/restore.md): {command}"
+    ))
+}
+
+/// The command that confirms a restore.
+const RAISE: &str = "allmende store raise-epoch --reason …";
 
 /// One operator's stream under way.
 struct Feed {
@@ -56,14 +93,14 @@ struct Feed {
     revision: Revision,
 }
 
-/// The operator has gone.
+/// The operator has gone, or must come anew.
 struct Gone;
 
 impl Clusters {
     /// Begins to stream the desired state of the caller's cluster.
     ///
     /// # Errors
-    /// When the cluster is unknown or not the caller's, or the operator knows a higher epoch than this store has.
+    /// When the cluster is unknown or not the caller's; STORE_BEHIND when it has seen more of this store than there is.
     pub async fn follow(
         &self,
         context: &Context,
@@ -74,16 +111,13 @@ impl Clusters {
         if self.core.store.find(&keys::cluster(id)).await?.is_none() {
             return Err(AppError::not_found(&request.name));
         }
-        let identity = self.core.store.identity().clone();
-        if request.known_epoch > identity.epoch {
-            return Err(AppError::WrongState {
-                resource: request.name.clone(),
-                description: format!(
-                    "this store has epoch {}, the cluster has applied epoch {}: it was restored from an older backup; raise its epoch",
-                    identity.epoch, request.known_epoch
-                ),
-            });
+        let (present, revision) = self.core.store.present().await?;
+        let identity = present.value;
+        if let Some(description) = behind(&identity, revision, request) {
+            tracing::error!(cluster = %id, description, "an operator is refused: this store is older than what its cluster has seen");
+            return Err(AppError::StoreBehind { resource: request.name.clone(), description });
         }
+        self.forget_orphans(context, id).await?;
         tracing::info!(cluster = %id, version = request.operator_version, "operator follows");
         let (sender, receiver) = mpsc::channel(BUFFER);
         let token = self.streams.replace(id);
@@ -117,11 +151,29 @@ impl Clusters {
                         Some(WatchEvent::Compacted) | None => break,
                         Some(event) => feed.send_event(event).await,
                     },
-                    _ = bookmark.tick() => feed.send_bookmark().await,
+                    _ = bookmark.tick() => self.bookmark(&feed).await,
                 };
                 if sent.is_err() {
                     return;
                 }
+            }
+        }
+    }
+}
+
+impl Clusters {
+    /// A sign of life; ends the stream when the store is another one by now (its epoch was raised) or an older one (put back under us).
+    async fn bookmark(&self, feed: &Feed) -> Result<(), Gone> {
+        match self.core.store.present().await {
+            Ok((present, revision)) if present.value != feed.identity || revision < feed.revision => {
+                tracing::warn!(epoch = feed.identity.epoch, "the store has changed: the stream begins anew");
+                Err(Gone)
+            }
+            Ok(_) => feed.send_bookmark().await,
+            // Still the last word, and the operator shall not take us for dead.
+            Err(error) => {
+                tracing::warn!(%error, "the store cannot be asked for its identity");
+                feed.send_bookmark().await
             }
         }
     }
@@ -181,5 +233,36 @@ impl Feed {
 
     async fn send_bookmark(&self) -> Result<(), Gone> {
         self.send(Event::Bookmark(v1::Bookmark { revision: self.revision.0 })).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn behind_by(epoch: u64, store: &str, revision: i64) -> Option<String> {
+        let own = StoreIdentity { store_id: "a".into(), epoch: 2, schema: 1 };
+        let request = v1::FollowDesiredStateRequest {
+            known_epoch: epoch,
+            known_store_id: store.into(),
+            known_revision: revision,
+            ..Default::default()
+        };
+        behind(&own, Revision(50), &request)
+    }
+
+    #[test]
+    fn a_store_that_knows_less_than_a_cluster_is_behind_and_the_text_says_what_to_do() {
+        assert_eq!(behind_by(0, "", 0), None, "the very first start");
+        assert_eq!(behind_by(2, "a", 50), None);
+        assert_eq!(behind_by(1, "b", 900), None, "an older epoch: its revisions say nothing here");
+        for (epoch, store, revision, command) in [
+            (3, "b", 7, "raise-epoch --reason … --above-epoch 3"),
+            (2, "b", 7, "raise-epoch --reason …"),
+            (2, "a", 51, "raise-epoch --reason …"),
+        ] {
+            let text = behind_by(epoch, store, revision).unwrap();
+            assert!(text.ends_with(command) && text.contains("older"), "{text}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Clusters: the registry for the cooperative's operator, and what the operator program of a cluster follows and reports.
 
+mod epoch;
 mod follow;
 mod gone;
 mod observe;

@@ -1,8 +1,10 @@
 //! What the operator program of a cluster saw. Its word is limited: it speaks only for what is placed on its cluster.
 
+use std::collections::BTreeMap;
+
 use allmende_domain::{
     cluster::ClusterSeen,
-    ids::{ClusterId, MemberId, OperationId},
+    ids::{ClusterId, MemberId, OperationId, Uid},
     observation::{Observation, ObservationRefusal, Phase},
 };
 use allmende_proto::v1::{self, refused_observation::ReasonCode};
@@ -57,7 +59,7 @@ impl Clusters {
         request: &v1::ReportObservationsRequest,
     ) -> Result<Vec<v1::RefusedObservation>, AppError> {
         self.core.authorizer.require(context, Scope::Cluster(id, &request.name)).await?;
-        self.must_be_our_store(&request.name, &request.store_id, request.epoch)?;
+        self.core.must_be_our_store(&request.name, &request.store_id, request.epoch).await?;
         self.note_sign_of_life(context, id).await?;
         self.keep_preflight(context, id, request).await?;
         let mut refused = Vec::new();
@@ -67,17 +69,6 @@ impl Clusters {
             }
         }
         Ok(refused)
-    }
-
-    /// Observations of another store's or epoch's objects say nothing about ours.
-    pub(crate) fn must_be_our_store(&self, name: &str, store_id: &str, epoch: u64) -> Result<(), AppError> {
-        let own = self.core.store.identity();
-        if own.store_id == store_id && own.epoch == epoch {
-            return Ok(());
-        }
-        let description =
-            "the report belongs to another store or epoch: follow the desired state anew".to_owned();
-        Err(AppError::WrongState { resource: name.to_owned(), description })
     }
 
     async fn observe_one(
@@ -90,8 +81,8 @@ impl Clusters {
             return Ok(Some(ReasonCode::NotFound));
         };
         if observation.phase == Phase::Orphan {
-            tracing::warn!(cluster = %id, object = message.name, "orphan: on the cluster and not in our state; nothing is deleted");
-            return Ok(None);
+            tracing::warn!(cluster = %id, object = message.name, uid = %observation.uid, "orphan: on the cluster and not in our state; nothing is deleted");
+            return self.note_orphan(context, id, &message.name, observation.uid).await;
         }
         for _ in 0..ATTEMPTS {
             let taken = if let Ok((member, tenant, instance)) = names::instance(&message.name) {
@@ -203,10 +194,55 @@ impl Clusters {
         {
             return Ok(());
         }
-        let watermark = found.as_ref().and_then(|found| found.value.watermark);
-        let next = ClusterSeen { cluster: id.clone(), last_seen: context.now, watermark };
+        let mut next = seen(found.as_ref(), id, context);
+        next.last_seen = context.now;
         // A lost race means that somebody else noted it.
         self.core.store.commit(Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &next)).await?;
         Ok(())
     }
+    /// Keeps an orphan for people to see.
+    async fn note_orphan(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        name: &str,
+        uid: Uid,
+    ) -> Result<Option<ReasonCode>, AppError> {
+        if names::instance(name).is_err() && names::tenant(name).is_err() {
+            return Ok(Some(ReasonCode::NotFound));
+        }
+        self.change_seen(context, id, |seen| seen.with_orphan(name, uid.clone())).await.map(|()| None)
+    }
+
+    /// The operator begins anew, and tells all its orphans again.
+    pub(super) async fn forget_orphans(&self, context: &Context, id: &ClusterId) -> Result<(), AppError> {
+        self.change_seen(context, id, |seen| ClusterSeen { orphans: BTreeMap::new(), ..seen.clone() }).await
+    }
+
+    async fn change_seen(
+        &self,
+        context: &Context,
+        id: &ClusterId,
+        change: impl Fn(&ClusterSeen) -> ClusterSeen,
+    ) -> Result<(), AppError> {
+        let key = keys::seen(id);
+        for _ in 0..ATTEMPTS {
+            let found = self.core.store.find(&key).await?;
+            let present = seen(found.as_ref(), id, context);
+            let next = change(&present);
+            if next == present {
+                return Ok(());
+            }
+            let txn = Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &next);
+            if let Commit::Committed(_) = self.core.store.commit(txn).await? {
+                return Ok(());
+            }
+        }
+        Err(AppError::Contention)
+    }
+}
+
+/// What was heard of a cluster so far.
+fn seen(found: Option<&Versioned<ClusterSeen>>, id: &ClusterId, context: &Context) -> ClusterSeen {
+    found.map_or_else(|| ClusterSeen::first(id.clone(), context.now), |found| found.value.clone())
 }

@@ -42,12 +42,7 @@ impl Usages {
         request: &v1::ReportFactsRequest,
     ) -> Result<v1::ReportFactsResponse, AppError> {
         self.core.authorizer.require(context, Scope::Cluster(id, &request.name)).await?;
-        let own = self.core.store.identity();
-        if own.store_id != request.store_id || own.epoch != request.epoch {
-            let description =
-                "the facts belong to another store or epoch: follow the desired state anew".to_owned();
-            return Err(AppError::WrongState { resource: request.name.clone(), description });
-        }
+        self.core.must_be_our_store(&request.name, &request.store_id, request.epoch).await?;
         let mut answer = v1::ReportFactsResponse::default();
         for fact in &request.facts {
             match self.take(context, id, fact).await? {
@@ -167,7 +162,9 @@ impl Usages {
         if next == held {
             return Ok(held);
         }
-        let seen = ClusterSeen { cluster: id.clone(), last_seen: context.now, watermark: next };
+        let mut seen =
+            found.as_ref().map_or_else(|| ClusterSeen::first(id.clone(), context.now), |f| f.value.clone());
+        (seen.last_seen, seen.watermark) = (context.now, next);
         match self.core.store.commit(Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &seen)).await?
         {
             Commit::Committed(_) => Ok(next),
