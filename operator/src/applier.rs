@@ -1,6 +1,7 @@
 //! Writes to the cluster: create first, apply only to repair, nothing when nothing differs. Every write is counted, and none happens
 //! without the lease.
 
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use crate::{
     coverage::covers,
     error::Error,
+    merge,
     metrics::{Metrics, Write},
 };
 
@@ -103,6 +105,38 @@ impl Applier {
         Ok(())
     }
 
+    /// Makes a secret hold exactly the keys that are wanted. Unlike [`Applier::ensure`], a key that is there beside them is drift: a binding
+    /// that still carries a field which the plan no longer has tells a member's program something wrong. Server-side apply does not take
+    /// away what another manager, or our own create, owns; so what goes is named, and the
+    /// write compares what was read.
+    ///
+    /// # Errors
+    /// As [`Applier::ensure`]; when somebody wrote it meanwhile, a conflict.
+    pub async fn ensure_secret(
+        &self,
+        api: &Api<Secret>,
+        desired: &Secret,
+        found: Option<&Secret>,
+        converged: bool,
+    ) -> Result<Outcome, Error> {
+        let Some(found) = found else { return self.ensure(api, desired, None, converged).await };
+        let has_labels = desired.labels().iter().all(|(key, value)| found.labels().get(key) == Some(value));
+        if has_labels && found.data == desired.data {
+            return Ok(Outcome::Unchanged);
+        }
+        self.check_leads()?;
+        let name = desired.name_any();
+        let patch = Patch::Merge(serde_json::json!({
+            "metadata": { "resourceVersion": found.resource_version(), "labels": desired.labels() },
+            "data": merge::patch(&as_value(&found.data)?, as_value(&desired.data)?),
+        }));
+        api.patch(&name, &PatchParams::default(), &patch)
+            .await
+            .map_err(Error::cluster(format!("repair Secret {name}")))?;
+        self.wrote("Secret", Write::Merge, converged);
+        Ok(Outcome::Repaired)
+    }
+
     /// Writes the status of one of our own objects, as a merge of its `status` alone.
     ///
     /// # Errors
@@ -171,7 +205,11 @@ impl Applier {
         }
     }
 
-    fn check_leads(&self) -> Result<(), Error> {
+    /// Whether anything may be written now: for writes that are not made here.
+    ///
+    /// # Errors
+    /// When another process leads.
+    pub fn check_leads(&self) -> Result<(), Error> {
         if *self.leader.borrow() { Ok(()) } else { Err(Error::NotLeader) }
     }
 

@@ -92,6 +92,12 @@ impl Error {
         }
     }
 
+    /// Whether the API server says that the object is not there.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Cluster { source, .. } if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404))
+    }
+
     /// The reason that a condition shows.
     #[must_use]
     pub fn reason(&self) -> &'static str {

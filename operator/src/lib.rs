@@ -15,6 +15,7 @@ pub mod events;
 pub mod helm;
 pub mod instance;
 pub mod leader;
+pub mod merge;
 pub mod metrics;
 pub mod quantity;
 pub mod settings;

@@ -15,7 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::{Clock, SystemClock},
     context::{self, Context},
-    helm::{account::Server, cli::HelmCli},
+    helm::{
+        account::Server,
+        child::Ends,
+        cli::HelmCli,
+        limits::{END_GRACE, LOST_LEASE_GRACE},
+        measured::Measured,
+    },
     instance,
     leader::{Candidate, Times},
     metrics::Metrics,
@@ -31,6 +37,10 @@ const SIGN_OF_LIFE_LIMIT: Duration = Duration::from_secs(10);
 const SILENCE_MAX: SignedDuration = SignedDuration::from_secs(360);
 /// Longest wait for reconciles under way when the program ends.
 const END_LIMIT: Duration = Duration::from_secs(20);
+/// Longest wait for Helm's children after that, once they were asked to end. All in all less than what Kubernetes gives a pod to end.
+const RUNS_END_LIMIT: Duration = END_GRACE.saturating_add(Duration::from_secs(2));
+/// Longest wait for Helm's children when the lease was lost.
+const LOST_LEASE_LIMIT: Duration = LOST_LEASE_GRACE.saturating_add(Duration::from_millis(500));
 
 /// Runs the operator until `shutdown`.
 ///
@@ -86,48 +96,67 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         namespace: settings.namespace.clone(),
         leader,
         clock: context.clock.clone(),
-        metrics,
+        metrics: metrics.clone(),
     });
 
     let held = CancellationToken::new();
     let mut election = tokio::spawn(candidate.run(held.clone()));
-    let mut work = reconcilers(&settings, &context, server, shutdown.clone());
+    let runs = CancellationToken::new();
+    let mut work = reconcilers(&settings, &context, server, shutdown.clone(), runs.clone());
     tokio::select! {
-        // Nobody waits for anything here: another process may write now.
-        ended = &mut election => return ended.context("election")?.context("lease"),
+        ended = &mut election => {
+            // Nothing is written any more, and nobody waits for anything but the end of Helm's children: another process may write soon.
+            shutdown.cancel();
+            finished(&mut work, LOST_LEASE_LIMIT).await;
+            return ended.context("election")?.context("lease");
+        }
         () = shutdown.cancelled() => {}
     }
-    tracing::info!("ending: reconciles under way are finished");
-    if tokio::time::timeout(END_LIMIT, async { while work.join_next().await.is_some() {} }).await.is_err() {
-        tracing::warn!("reconciles under way were cut off");
-        work.abort_all();
-    }
+    end(work, &runs).await;
     conversation.abort_all();
     background.abort_all();
     held.cancel();
     election.await.context("election")?.context("lease")
 }
 
-/// What writes for tenants and instances: begins when this process leads.
+/// Lets reconciles under way finish, then asks Helm's children to end, then cuts off what is left.
+async fn end(mut work: JoinSet<()>, runs: &CancellationToken) {
+    tracing::info!("ending: reconciles under way are finished");
+    if finished(&mut work, END_LIMIT).await {
+        return;
+    }
+    tracing::warn!("Helm's runs under way are ended");
+    runs.cancel();
+    if !finished(&mut work, RUNS_END_LIMIT).await {
+        tracing::warn!("reconciles under way were cut off");
+        work.abort_all();
+    }
+}
+
+/// Whether everything ended within the limit.
+async fn finished(work: &mut JoinSet<()>, limit: Duration) -> bool {
+    tokio::time::timeout(limit, async { while work.join_next().await.is_some() {} }).await.is_ok()
+}
+
+/// What writes for tenants and instances: begins when this process leads. `runs` ends Helm's children.
 fn reconcilers(
     settings: &Settings,
     context: &Context,
     server: Server,
     shutdown: CancellationToken,
+    runs: CancellationToken,
 ) -> JoinSet<()> {
-    let tools = instance::Tools {
+    let helm = HelmCli {
+        program: settings.helm.clone(),
         client: context.client(),
-        backend: Arc::new(HelmCli {
-            program: settings.helm.clone(),
-            client: context.client(),
-            server,
-            work: settings.work_dir.clone(),
-            plain_http_registries: settings.plain_http_registries.clone(),
-            leader: context.leader.clone(),
-        }),
-        clock: context.clock.clone(),
-        events: context.events.clone(),
-        leader: context.leader.clone(),
+        server,
+        work: settings.work_dir.clone(),
+        plain_http_registries: settings.plain_http_registries.clone(),
+        ends: Ends { leader: context.leader.clone(), shutdown: runs },
+    };
+    let tools = instance::Tools {
+        context: context.clone(),
+        backend: Arc::new(Measured { backend: Arc::new(helm), metrics: context.metrics.helm.clone() }),
     };
     let mut work = JoinSet::new();
     let tenants = tenant::controller::run(context.clone(), shutdown.clone());

@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-use allmende_crds::{ServiceInstance, Tenant, names};
+use allmende_crds::{LifecycleKind, ServiceInstance, ServiceInstanceStatus, Tenant, names};
 use allmende_operator::{
     clock::SystemClock,
-    events::Events,
-    helm::{ReleaseBackend, ReleaseError, Revision, Target, Wanted, failure::translate},
+    context::Context,
+    helm::{ReleaseBackend, ReleaseError, Revision, Target, Wanted, failure::translate, measured::Measured},
     instance::{Tools, controller},
+    metrics::{self, Metrics, Verb},
+    settings::Policy,
 };
 use allmende_testkit::kubernetes::TestKubernetes;
 use async_trait::async_trait;
@@ -25,7 +27,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 const SERVICES: &str = "m-05766044-prod-svc";
@@ -36,7 +38,8 @@ const WORKSPACE: &str = "m-05766044-prod";
 struct Played {
     calls: Arc<Mutex<Vec<String>>>,
     failure: Arc<Mutex<Option<String>>>,
-    hangs: Arc<Mutex<bool>>,
+    /// When there is one, a run ends only with a permit of it.
+    gate: Arc<Mutex<Option<Arc<Semaphore>>>>,
 }
 
 impl Played {
@@ -60,8 +63,9 @@ impl ReleaseBackend for Played {
         assert_eq!(values["fullnameOverride"], "db", "platform values have the last word");
         assert_eq!(values["platform"]["workspaceNamespace"], WORKSPACE);
         self.note("install");
-        if *self.hangs.lock().unwrap() {
-            std::future::pending::<()>().await;
+        let gate = self.gate.lock().unwrap().clone();
+        if let Some(gate) = gate {
+            gate.acquire().await.unwrap().forget();
         }
         let failure = self.failure.lock().unwrap().clone();
         failure.map_or(Ok(()), |output| Err(translate(&output)))
@@ -79,7 +83,8 @@ impl ReleaseBackend for Played {
 
     async fn uninstall(&self, _: &Target) -> Result<(), ReleaseError> {
         self.note("uninstall");
-        Ok(())
+        let failure = self.failure.lock().unwrap().clone();
+        failure.map_or(Ok(()), |output| Err(translate(&output)))
     }
 }
 
@@ -87,6 +92,7 @@ struct World {
     _kubernetes: TestKubernetes,
     client: Client,
     played: Played,
+    metrics: Metrics,
     shutdown: CancellationToken,
     _leader: watch::Sender<bool>,
 }
@@ -119,15 +125,13 @@ impl World {
         until("the kind is served", || async { instances.list(&Default::default()).await.is_ok() }).await;
         let (played, shutdown) = (Played::default(), CancellationToken::new());
         let (leader, leads) = watch::channel(true);
-        let tools = Tools {
-            client: client.clone(),
-            backend: Arc::new(played.clone()),
-            clock: Arc::new(SystemClock),
-            events: Events::new(client.clone(), "test"),
-            leader: leads,
-        };
+        let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
+        let clock = Arc::new(SystemClock);
+        let context = Context::new(client.clone(), "test", Policy::default(), metrics.clone(), clock, leads);
+        let backend = Measured { backend: Arc::new(played.clone()), metrics: metrics.helm.clone() };
+        let tools = Tools { context, backend: Arc::new(backend) };
         tokio::spawn(controller::run(tools, shutdown.clone()));
-        Self { _kubernetes: kubernetes, client, played, shutdown, _leader: leader }
+        Self { _kubernetes: kubernetes, client, played, metrics, shutdown, _leader: leader }
     }
 
     fn instances(&self) -> Api<ServiceInstance> {
@@ -160,6 +164,15 @@ impl World {
 
     async fn secret(&self, namespace: &str, name: &str) -> Option<Secret> {
         Api::<Secret>::namespaced(self.client.clone(), namespace).get_opt(name).await.unwrap()
+    }
+
+    async fn status(&self) -> ServiceInstanceStatus {
+        self.instances().get("db").await.unwrap().status.unwrap_or_default()
+    }
+
+    async fn change(&self, spec: serde_json::Value) {
+        let patch = Patch::Merge(json!({ "spec": spec }));
+        self.instances().patch("db", &PatchParams::default(), &patch).await.unwrap();
     }
 
     async fn say_deleting(&self) {
@@ -231,7 +244,7 @@ async fn a_failed_run_is_told_in_words_and_a_retry_does_not_wait_for_the_pause()
 #[tokio::test]
 async fn only_a_deleting_record_ends_an_instance_and_it_ends_a_run_under_way() {
     let world = World::new().await;
-    *world.played.hangs.lock().unwrap() = true;
+    *world.played.gate.lock().unwrap() = Some(Arc::new(Semaphore::new(0)));
     world.order().await;
     until("the run is under way", || async { world.played.count("install") == 1 }).await;
     world.instances().delete("db", &DeleteParams::default()).await.unwrap();
@@ -245,4 +258,75 @@ async fn only_a_deleting_record_ends_an_instance_and_it_ends_a_run_under_way() {
     until("it is gone", || async { world.is_gone().await }).await;
     assert_eq!(world.played.count("uninstall"), 1);
     assert!(world.secret(SERVICES, "db-credentials").await.is_none());
+}
+
+#[tokio::test]
+async fn a_spec_that_changes_during_a_run_is_not_called_ready_before_its_own_run() {
+    let (world, gate) = (World::new().await, Arc::new(Semaphore::new(0)));
+    *world.played.gate.lock().unwrap() = Some(gate.clone());
+    world.order().await;
+    until("the first run is under way", || async { world.played.count("install") == 1 }).await;
+    let footprint = json!({ "cpuMilli": 2, "memoryBytes": 1, "storageBytes": 1, "pods": 1 });
+    world
+        .change(json!({ "valuesJson": "{\"a\":1}", "footprint": footprint, "desired": { "generation": 2 } }))
+        .await;
+    gate.add_permits(1);
+    until("the second run is under way", || async { world.played.count("install") == 2 }).await;
+    let status = world.status().await;
+    assert_eq!(status.observed_desired_generation, 1, "the second generation is only on its way");
+    assert_eq!(status.lifecycle.len(), 1);
+    gate.add_permits(1);
+    until("all is as asked", || async { world.status().await.observed_desired_generation == 2 }).await;
+    let status = world.status().await;
+    let told: Vec<_> = status.lifecycle.iter().map(|entry| (entry.kind, entry.generation)).collect();
+    assert_eq!(told, [(LifecycleKind::Ready, 1), (LifecycleKind::Resized, 2)]);
+    assert_eq!(status.footprint.unwrap().cpu_milli, 2);
+}
+
+#[tokio::test]
+async fn a_key_that_somebody_added_or_that_the_plan_no_longer_has_leaves_the_binding() {
+    let world = World::new().await;
+    world.order().await;
+    until("ready", || async { world.is_ready("True").await }).await;
+    let secrets: Api<Secret> = Api::namespaced(world.client.clone(), WORKSPACE);
+    let more = json!({ "stringData": { "host": "elsewhere", "foreign": "x" }, "metadata": { "labels": { "of": "others" } } });
+    secrets.patch("db-binding", &PatchParams::default(), &Patch::Merge(more)).await.unwrap();
+    let keys = || async {
+        let data = world.secret(WORKSPACE, "db-binding").await.unwrap().data.unwrap();
+        data.into_iter().map(|(key, value)| format!("{key}={}", value.0.len())).collect::<Vec<_>>()
+    };
+    let host = "db.m-05766044-prod-svc.svc".len();
+    let whole = [format!("host={host}"), "password=64".to_owned()];
+    until("the foreign key is gone", || async { keys().await == whole }).await;
+    world.change(json!({ "bindingFields": { "host": null }, "desired": { "generation": 2 } })).await;
+    until("the plan's key is gone", || async { keys().await == whole[1..] }).await;
+    let labels = world.secret(WORKSPACE, "db-binding").await.unwrap().metadata.labels.unwrap();
+    assert_eq!(labels["of"], "others", "what else stands on it stays");
+}
+
+#[tokio::test]
+async fn a_removal_that_fails_is_told_in_words_and_tried_again_after_its_pause() {
+    let world = World::new().await;
+    world.order().await;
+    until("ready", || async { world.is_ready("True").await }).await;
+    *world.played.failure.lock().unwrap() = Some("Error: timed out waiting".to_owned());
+    world.say_deleting().await;
+    world.instances().delete("db", &DeleteParams::default()).await.unwrap();
+    until("the failure is told", || async {
+        let status = world.status().await;
+        let deleting = status.conditions.iter().find(|condition| condition.type_ == "Deleting");
+        deleting.is_some_and(|condition| condition.status == "True" && condition.reason == "ReleaseFailed")
+            && status.message.contains("das Löschen gelingt noch nicht")
+            && status.release.attempts == 1
+            && status.release.next_retry_time.is_some()
+    })
+    .await;
+    assert_eq!(world.played.count("uninstall"), 1);
+    *world.played.failure.lock().unwrap() = None;
+    until("it is gone", || async { world.is_gone().await }).await;
+    assert_eq!(world.played.count("uninstall"), 2, "not every few seconds");
+    let of = |failure| world.metrics.helm.runs(Verb::Uninstall, failure);
+    assert_eq!((of(None), of(Some(allmende_operator::helm::Class::Failed))), (1, 1));
+    let failed = metrics::Outcome::Failed(metrics::Failure::Release);
+    assert_eq!(world.metrics.reconciles(metrics::Controller::Instance, failed), 1);
 }

@@ -9,16 +9,18 @@ use std::{path::Path, path::PathBuf, time::Duration};
 
 use allmende_crds::names;
 use allmende_operator::helm::{
-    ReleaseBackend, RevisionState, Target, Wanted, account::Server, cli::HelmCli, recovery,
+    Class, ReleaseBackend, RevisionState, Target, Wanted, account::Server, child::Ends, cli::HelmCli,
+    recovery,
 };
 use allmende_testkit::{etcd::tool, kubernetes::TestKubernetes};
 use k8s_openapi::api::{
-    core::v1::{ConfigMap, Namespace, Secret, ServiceAccount},
+    core::v1::{ConfigMap, Namespace, Pod, Secret, ServiceAccount},
     rbac::v1::{Role, RoleBinding},
 };
 use kube::{Api, Client, api::ListParams, api::PostParams};
 use serde_json::json;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 const NAMESPACE: &str = "m-05766044-prod-svc";
 
@@ -67,7 +69,7 @@ impl World {
             server: Server::of(&config),
             work: work.path().to_owned(),
             plain_http_registries: Vec::new(),
-            leader: leads,
+            ends: Ends { leader: leads, shutdown: CancellationToken::new() },
         };
         Self { _kubernetes: kubernetes, client, helm, chart, _work: work, leader }
     }
@@ -179,11 +181,50 @@ async fn a_run_that_was_killed_is_taken_up_again_and_ends_like_an_undisturbed_on
 }
 
 #[tokio::test]
-async fn a_lost_lease_ends_the_run() {
-    let world = World::new().await;
+async fn without_the_lease_helm_is_not_started() {
+    let mut world = World::new().await;
+    let noted = world.helm.work.join("started");
+    world.helm.program = world.chart.path().join("helm");
+    std::fs::write(&world.helm.program, format!("#!/bin/sh\ntouch {}\n", noted.display())).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(&world.helm.program, executable).unwrap();
     world.leader.send_replace(false);
-    let error =
-        world.helm.install(&world.target(), &world.wanted(json!({ "text": "one" }))).await.unwrap_err();
-    assert!(error.detail.contains("lease"), "{error:?}");
-    assert_eq!(world.greeting().await, None);
+    let error = world.helm.uninstall(&world.target()).await.unwrap_err();
+    assert!(error.class == Class::Interrupted && error.detail.contains("lease"), "{error:?}");
+    assert!(!noted.exists());
+    world.leader.send_replace(true);
+    world.helm.uninstall(&world.target()).await.unwrap();
+    assert!(noted.exists(), "with it, it is");
+}
+
+/// A chart whose pod never becomes ready: no kubelet runs here. An account of its own, since nobody makes the default one either.
+fn let_it_wait(folder: &Path) {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}-pod\nspec:\n  serviceAccountName: {{ .Values.account }}\n  automountServiceAccountToken: false\n  containers: [{ name: a, image: a }]\n";
+    std::fs::write(folder.join("templates/pod.yaml"), pod).unwrap();
+}
+
+#[tokio::test]
+async fn helm_ends_with_the_lease_and_whoever_leads_next_takes_it_up() {
+    let world = World::new().await;
+    let target = world.target();
+    let_it_wait(world.chart.path());
+    let pods: Api<Pod> = Api::namespaced(world.client.clone(), NAMESPACE);
+    let wanted = Wanted {
+        timeout: Duration::from_secs(300),
+        ..world.wanted(json!({ "text": "one", "account": names::RELEASE_ACCOUNT }))
+    };
+    let cut = async {
+        let there = async {
+            while pods.get_opt("db-pod").await.unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), there).await.unwrap();
+        world.leader.send_replace(false);
+    };
+    let (ended, ()) = tokio::join!(world.helm.install(&target, &wanted), cut);
+    assert_eq!(ended.unwrap_err().class, Class::Interrupted);
+    world.leader.send_replace(true);
+    let next = recovery::next(&world.helm.history(&target).await.unwrap());
+    assert_eq!(next, recovery::Next::UninstallFirst);
 }

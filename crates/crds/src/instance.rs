@@ -140,6 +140,9 @@ pub struct ServiceInstanceStatus {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub binding_fingerprint: String,
+    /// The footprint that is in force; absent before the first, and in a status of an operator that did not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub footprint: Option<ResourceAmounts>,
     /// What counts for billing.
     #[serde(default)]
     #[schemars(length(max = 64))]

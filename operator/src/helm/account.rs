@@ -4,6 +4,7 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use allmende_crds::names;
@@ -14,7 +15,7 @@ use k8s_openapi::api::{
 };
 use kube::{Api, Client, api::PostParams};
 
-use super::ReleaseError;
+use super::{Class, ReleaseError};
 
 /// How to reach the API server; the operator's own credentials are not part of it.
 #[derive(Debug, Clone)]
@@ -72,23 +73,24 @@ impl RunFiles {
 
 fn disk(error: &std::io::Error) -> ReleaseError {
     ReleaseError {
+        class: Class::NotStarted,
         words: "der Betreiber hat keinen Platz für einen Lauf; neuer Versuch folgt".to_owned(),
         detail: error.to_string(),
     }
 }
 
-/// A kubeconfig with a token of the release account that ends after `seconds`.
+/// A kubeconfig with a token of the release account that ends after `life`.
 pub async fn kubeconfig(
     client: &Client,
     server: &Server,
     namespace: &str,
-    seconds: i64,
+    life: Duration,
 ) -> Result<String, ReleaseError> {
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
     let request = TokenRequest {
         spec: TokenRequestSpec {
             audiences: Vec::new(),
-            expiration_seconds: Some(seconds),
+            expiration_seconds: i64::try_from(life.as_secs()).ok(),
             ..Default::default()
         },
         ..Default::default()
@@ -97,6 +99,7 @@ pub async fn kubeconfig(
         .create_token_request(names::RELEASE_ACCOUNT, &PostParams::default(), &request)
         .await
         .map_err(|error| ReleaseError {
+            class: Class::NotStarted,
             words: "das Konto für Dienste ist noch nicht da; neuer Versuch folgt".to_owned(),
             detail: error.to_string(),
         })?;

@@ -1,24 +1,22 @@
 //! The Helm 4 program as a child process: real Helm semantics, one run at a time for a release, ended when this process no longer leads.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use kube::Client;
 use serde::Deserialize;
-use tokio::{io::AsyncReadExt, process::Command, sync::watch};
+use tokio::process::Command;
 
 use super::{
-    ReleaseBackend, ReleaseError, Revision, RevisionState, Target, Wanted,
+    Class, ReleaseBackend, ReleaseError, Revision, RevisionState, Target, Wanted,
     account::{RunFiles, Server, kubeconfig},
-    failure::translate,
+    child::{self, End, Ends},
+    failure::{interrupted, timed_out, translate},
+    limits,
 };
 
-/// Longest run of a question or a removal.
-const SHORT_RUN: Duration = Duration::from_secs(120);
-/// What a run may take beyond Helm's own limit before it is ended.
-const GRACE: Duration = Duration::from_secs(30);
-/// Output that is read of one run.
-const OUTPUT_MAX: u64 = 1 << 20;
+/// Why nothing runs here.
+const NO_LEASE: &str = "this process does not hold the lease";
 /// Revisions that Helm keeps: release records are secrets of the services namespace and have a size.
 const HISTORY_MAX: &str = "5";
 
@@ -35,8 +33,8 @@ pub struct HelmCli {
     pub work: PathBuf,
     /// Registries that are asked over plain HTTP: laboratories only.
     pub plain_http_registries: Vec<String>,
-    /// Whether this process leads; a lost lease ends the child.
-    pub leader: watch::Receiver<bool>,
+    /// What ends a child before its time; without the lease none is started.
+    pub ends: Ends,
 }
 
 #[derive(Deserialize)]
@@ -53,10 +51,11 @@ impl HelmCli {
         values: Option<&str>,
         limit: Duration,
     ) -> Result<String, ReleaseError> {
+        if !*self.ends.leader.borrow() {
+            return Err(interrupted(NO_LEASE));
+        }
         let files = RunFiles::new(&self.work)?;
-        // Ten minutes is the shortest life that the API server gives.
-        let seconds = i64::try_from(limit.as_secs()).unwrap_or(i64::MAX).max(600);
-        let config = kubeconfig(&self.client, &self.server, &target.namespace, seconds).await?;
+        let config = kubeconfig(&self.client, &self.server, &target.namespace, limits::token(limit)).await?;
         let config = files.write("kubeconfig", &config)?;
         let mut command = Command::new(&self.program);
         command.args(arguments).arg("--namespace").arg(&target.namespace).arg("--kubeconfig").arg(&config);
@@ -69,50 +68,18 @@ impl HelmCli {
             .env("HOME", files.folder())
             .env("HELM_CACHE_HOME", files.folder().join("cache"))
             .env("HELM_CONFIG_HOME", files.folder().join("config"))
-            .env("HELM_DATA_HOME", files.folder().join("data"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        self.finish(command, limit.saturating_add(GRACE)).await
-    }
-
-    async fn finish(&self, mut command: Command, limit: Duration) -> Result<String, ReleaseError> {
-        let broken = |error: std::io::Error| ReleaseError {
+            .env("HELM_DATA_HOME", files.folder().join("data"));
+        let finished = child::run(command, limit, &self.ends).await.map_err(|error| ReleaseError {
+            class: Class::NotStarted,
             words: "Helm ist nicht zu starten: Betrieb der Genossenschaft verständigen".to_owned(),
             detail: error.to_string(),
-        };
-        let mut child = command.spawn().map_err(broken)?;
-        let (mut out, mut err) = (String::new(), String::new());
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let read = async {
-            let (mut stdout, mut stderr) = (stdout, stderr);
-            let one = async {
-                if let Some(pipe) = &mut stdout {
-                    let _ = pipe.take(OUTPUT_MAX).read_to_string(&mut out).await;
-                }
-            };
-            let two = async {
-                if let Some(pipe) = &mut stderr {
-                    let _ = pipe.take(OUTPUT_MAX).read_to_string(&mut err).await;
-                }
-            };
-            futures::join!(one, two);
-            child.wait().await
-        };
-        let mut leader = self.leader.clone();
-        let ended = tokio::select! {
-            ended = tokio::time::timeout(limit, read) => ended,
-            _ = leader.wait_for(|leads| !*leads) => {
-                let words = "der Betreiber wechselt gerade; neuer Versuch folgt".to_owned();
-                return Err(ReleaseError { words, detail: "the lease was lost during a run".to_owned() });
-            }
-        };
-        match ended {
-            Err(_) => Err(translate("timed out: the run was ended")),
-            Ok(Err(error)) => Err(broken(error)),
-            Ok(Ok(status)) if status.success() => Ok(out),
-            Ok(Ok(_)) => Err(translate(&err)),
+        })?;
+        match finished.end {
+            End::Exited(status) if status.success() => Ok(finished.stdout),
+            End::Exited(_) => Err(translate(&finished.stderr)),
+            End::TimedOut => Err(timed_out(&finished.stderr)),
+            End::NoLease => Err(interrupted(NO_LEASE)),
+            End::Shutdown => Err(interrupted("this process ends")),
         }
     }
 
@@ -137,7 +104,7 @@ impl HelmCli {
         if self.plain_http_registries.iter().any(|registry| registry == host) {
             arguments.push("--plain-http");
         }
-        self.run(target, &arguments, Some(&wanted.values), wanted.timeout).await.map(|_| ())
+        self.run(target, &arguments, Some(&wanted.values), limits::run(wanted.timeout)).await.map(|_| ())
     }
 }
 
@@ -145,7 +112,7 @@ impl HelmCli {
 impl ReleaseBackend for HelmCli {
     async fn history(&self, target: &Target) -> Result<Vec<Revision>, ReleaseError> {
         let arguments = ["history", target.release.as_str(), "--output", "json", "--max", "20"];
-        let output = match self.run(target, &arguments, None, SHORT_RUN).await {
+        let output = match self.run(target, &arguments, None, limits::SHORT_RUN).await {
             Ok(output) => output,
             Err(error) if error.detail.contains("release: not found") => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -167,13 +134,13 @@ impl ReleaseBackend for HelmCli {
         let revision = revision.to_string();
         let arguments =
             ["rollback", target.release.as_str(), revision.as_str(), "--wait=hookOnly", "--timeout", "60s"];
-        self.run(target, &arguments, None, SHORT_RUN).await.map(|_| ())
+        self.run(target, &arguments, None, limits::SHORT_RUN).await.map(|_| ())
     }
 
     async fn uninstall(&self, target: &Target) -> Result<(), ReleaseError> {
         let arguments =
             ["uninstall", target.release.as_str(), "--ignore-not-found", "--wait", "--timeout", "90s"];
-        self.run(target, &arguments, None, SHORT_RUN).await.map(|_| ())
+        self.run(target, &arguments, None, limits::SHORT_RUN).await.map(|_| ())
     }
 }
 

@@ -1,12 +1,19 @@
 //! Helm's errors in words that say what to do. Pure.
 
-use super::ReleaseError;
+use super::{Class, ReleaseError};
 
 /// Longest text that is kept of a tool's output.
 const DETAIL_MAX: usize = 2_000;
 
-/// What usually goes wrong: a part of the output, and the words for it.
-const KNOWN: [(&str, &str); 9] = [
+/// What to say when the content is not what its digest says.
+const OTHER_CHART: &str = "das Register liefert ein anderes Chart als das freigegebene, es wurde nichts eingespielt: Betrieb der Genossenschaft verständigen";
+
+/// What usually goes wrong: a part of the output, and the words for it. The first that fits.
+const KNOWN: [(&str, &str); 12] = [
+    // The digest of the order is the release that was approved; all three are ways in which Helm and its library say that it differs.
+    ("digest mismatch", OTHER_CHART),
+    ("mismatched digest", OTHER_CHART),
+    ("mismatch between received", OTHER_CHART),
     (
         "exceeded quota",
         "das Kontingent des Dienstbereichs reicht nicht: kleineren Plan wählen oder Anspruch erhöhen lassen",
@@ -30,13 +37,25 @@ const KNOWN: [(&str, &str); 9] = [
     ("timed out", "der Dienst wurde in der vorgesehenen Zeit nicht bereit"),
 ];
 
-/// Translates a tool's output.
+/// Translates the output of a tool that failed.
 pub fn translate(output: &str) -> ReleaseError {
     let words = KNOWN.iter().find(|(part, _)| output.contains(part)).map_or_else(
         || "Helm meldet einen Fehler; neuer Versuch folgt".to_owned(),
         |(_, words)| (*words).to_owned(),
     );
-    ReleaseError { words, detail: masked(output) }
+    ReleaseError { class: Class::Failed, words, detail: masked(output) }
+}
+
+/// A run that was over its limit, with what it said until then.
+pub fn timed_out(output: &str) -> ReleaseError {
+    let words = "der Dienst wurde in der vorgesehenen Zeit nicht bereit".to_owned();
+    ReleaseError { class: Class::TimedOut, words, detail: masked(&format!("the run was ended\n{output}")) }
+}
+
+/// A run that was ended or not begun because this process may not or will not go on.
+pub fn interrupted(why: &str) -> ReleaseError {
+    let words = "der Betreiber wechselt gerade; neuer Versuch folgt".to_owned();
+    ReleaseError { class: Class::Interrupted, words, detail: why.to_owned() }
 }
 
 /// The end of the output, without lines that could carry a secret.
@@ -87,6 +106,23 @@ mod tests {
         assert!(error.words.contains("Kontingent"));
         assert!(error.detail.contains("exceeded quota") && !error.detail.contains("hunter2"));
         assert!(translate("something new").words.contains("neuer Versuch"));
+    }
+
+    #[test]
+    fn a_chart_that_is_not_the_approved_one_has_words_of_its_own() {
+        let outputs = [
+            "Error: failed to perform \"FetchReference\" on source: GET \"http://r/v2/c/x/manifests/sha256:aa\": invalid response; digest mismatch in Docker-Content-Digest: received \"sha256:e7\" when expecting \"sha256:aa\"",
+            "Error: chart reference digest mismatch: sha256:e7 is not sha256:aa",
+            "Error: failed to perform \"Fetch\" on source: mismatched digest",
+        ];
+        for output in outputs {
+            let error = translate(output);
+            assert!(
+                error.words.contains("anderes Chart") && error.words.contains("nichts eingespielt"),
+                "{error:?}"
+            );
+            assert_eq!(error.class, Class::Failed);
+        }
     }
 
     #[test]

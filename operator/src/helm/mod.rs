@@ -1,8 +1,11 @@
 //! Releases: Helm behind a small trait. Every run is the tenant's release account's, never the operator's own.
 
 pub mod account;
+pub mod child;
 pub mod cli;
 pub mod failure;
+pub mod limits;
+pub mod measured;
 pub mod recovery;
 
 use std::time::Duration;
@@ -25,7 +28,7 @@ pub struct Wanted {
     pub chart: String,
     /// Values as JSON; go through a file, never through arguments.
     pub values: String,
-    /// Limit of the run.
+    /// Helm's own limit; what the run as a whole may take is in [`limits`].
     pub timeout: Duration,
 }
 
@@ -59,10 +62,25 @@ pub struct Revision {
     pub state: RevisionState,
 }
 
+/// How a run went wrong: a closed set, label of metrics and base of what is done next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// It ran, and did not do what was asked.
+    Failed,
+    /// It was over its limit and was ended.
+    TimedOut,
+    /// It was ended, or not begun, because this process does not lead or ends. Says nothing about the release: another process goes on.
+    Interrupted,
+    /// It could not be started.
+    NotStarted,
+}
+
 /// Why a run failed, in words for the member and in Helm's for the log.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{words}")]
 pub struct ReleaseError {
+    /// How it went wrong.
+    pub class: Class,
     /// German, with what to do.
     pub words: String,
     /// Masked output of the tool.

@@ -1,19 +1,13 @@
 //! Writes: secret first (the chart reads it), then the release, then the binding. Client required.
 
-use std::time::Duration;
-
-use allmende_crds::names;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use kube::{
-    Api, Client, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
-};
+use kube::{Api, Client, ResourceExt, api::ListParams};
 
 use super::{
-    Error, Tools, build,
+    Error, Tools, build, run_timeout,
     validate::{Plan, Run},
 };
-use crate::helm::{ReleaseError, Target, Wanted, failure::pods_in_words, recovery};
+use crate::helm::{Class, ReleaseError, Target, Wanted, failure::pods_in_words, recovery};
 
 /// What is there after a reconcile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,42 +18,36 @@ pub struct Applied {
     pub fingerprint: String,
 }
 
-/// Secret and release.
+/// Secret and release. `converged` says that all was done for the present spec before: then what differs is drift.
 ///
 /// # Errors
 /// When the cluster refused, or the run failed.
-pub async fn apply(tools: &Tools, plan: &Plan<'_>) -> Result<Applied, Error> {
+pub async fn apply(tools: &Tools, plan: &Plan<'_>, converged: bool) -> Result<Applied, Error> {
     let credentials = build::credentials(plan.spec, plan.found, random);
-    ensure(&tools.client, plan.found.credentials.as_ref(), &credentials).await?;
+    ensure(tools, plan.found.credentials.as_ref(), &credentials, converged).await?;
     if plan.run == Run::Now {
         release(tools, plan).await?;
     }
     let binding = build::binding(plan.spec, plan.found, &credentials);
-    ensure(&tools.client, plan.found.binding.as_ref(), &binding).await?;
+    ensure(tools, plan.found.binding.as_ref(), &binding, converged).await?;
     Ok(Applied { hash: plan.wanted_hash.clone(), fingerprint: build::fingerprint(&binding) })
 }
 
-/// Creates with POST, repairs with server-side apply, writes nothing when nothing changed.
-async fn ensure(client: &Client, found: Option<&Secret>, wanted: &Secret) -> Result<(), kube::Error> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), &wanted.namespace().unwrap_or_default());
-    match found {
-        None => api.create(&PostParams::default(), wanted).await.map(|_| ()),
-        Some(found) if found.data == wanted.data && has_labels(found, wanted) => Ok(()),
-        Some(_) => {
-            let parameters = PatchParams::apply(names::OPERATOR).force();
-            api.patch(&wanted.name_any(), &parameters, &Patch::Apply(wanted)).await.map(|_| ())
-        }
-    }
-}
-
-fn has_labels(found: &Secret, wanted: &Secret) -> bool {
-    wanted.labels().iter().all(|(key, value)| found.labels().get(key) == Some(value))
+async fn ensure(
+    tools: &Tools,
+    found: Option<&Secret>,
+    wanted: &Secret,
+    converged: bool,
+) -> Result<(), Error> {
+    let api: Api<Secret> = Api::namespaced(tools.client(), &wanted.namespace().unwrap_or_default());
+    tools.context.applier.ensure_secret(&api, wanted, found, converged).await?;
+    Ok(())
 }
 
 /// Brings the release from whatever state to what is wanted.
 async fn release(tools: &Tools, plan: &Plan<'_>) -> Result<(), Error> {
     let target = Target { namespace: plan.found.namespace.clone(), release: plan.spec.instance.clone() };
-    let timeout = Duration::from_secs(u64::try_from(plan.spec.timeout_seconds).unwrap_or(300));
+    let timeout = run_timeout(plan.spec);
     let wanted = Wanted { chart: plan.spec.chart.clone(), values: plan.values.clone(), timeout };
     let outcome = match recovery::next(&tools.backend.history(&target).await?) {
         recovery::Next::Install => tools.backend.install(&target, &wanted).await,
@@ -77,7 +65,8 @@ async fn release(tools: &Tools, plan: &Plan<'_>) -> Result<(), Error> {
     };
     match outcome {
         Ok(()) => Ok(()),
-        Err(error) => Err(with_pods(&tools.client, &target, error).await.into()),
+        Err(error) if error.class == Class::Interrupted => Err(error.into()),
+        Err(error) => Err(with_pods(&tools.client(), &target, error).await.into()),
     }
 }
 
@@ -88,7 +77,7 @@ async fn with_pods(client: &Client, target: &Target, error: ReleaseError) -> Rel
     let Ok(pods) = pods.list(&selector).await else { return error };
     let reasons: Vec<String> = pods.items.iter().flat_map(waiting_reasons).collect();
     match pods_in_words(&reasons) {
-        Some(words) => ReleaseError { words: format!("{}: {words}", error.words), detail: error.detail },
+        Some(words) => ReleaseError { words: format!("{}: {words}", error.words), ..error },
         None => error,
     }
 }

@@ -4,7 +4,7 @@ use allmende_crds::{ServiceInstance, names};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::{
     Api, ResourceExt,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    api::{DeleteParams, ListParams},
 };
 
 use super::{
@@ -20,39 +20,34 @@ use crate::helm::Target;
 pub async fn cleanup(tools: &Tools, instance: &ServiceInstance) -> Result<(), Error> {
     let namespace = instance.namespace().unwrap_or_default();
     let name = &instance.spec.instance;
+    let applier = &tools.context.applier;
     // In a namespace that terminates Helm could write nothing, and everything goes with the namespace.
-    if namespace_is_active(&tools.client, &namespace).await? {
+    if namespace_is_active(&tools.client(), &namespace).await? {
+        applier.check_leads()?;
         let target = Target { namespace: namespace.clone(), release: name.clone() };
         tools.backend.uninstall(&target).await?;
-        let claims: Api<PersistentVolumeClaim> = Api::namespaced(tools.client.clone(), &namespace);
+        applier.check_leads()?;
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(tools.client(), &namespace);
         let of_release = ListParams::default().labels(&format!("app.kubernetes.io/instance={name}"));
-        claims.delete_collection(&DeleteParams::default(), &of_release).await?;
-        let secrets: Api<Secret> = Api::namespaced(tools.client.clone(), &namespace);
-        delete(&secrets, &credentials_name(name)).await?;
+        claims
+            .delete_collection(&DeleteParams::default(), &of_release)
+            .await
+            .map_err(Error::cluster("delete the volume claims of the release"))?;
+        delete(tools, &namespace, &credentials_name(name)).await?;
     }
-    let bindings: Api<Secret> = Api::namespaced(tools.client.clone(), &instance.spec.namespace);
-    delete(&bindings, &instance.spec.binding_secret).await?;
-    let api: Api<ServiceInstance> = Api::namespaced(tools.client.clone(), &namespace);
-    let rest: Vec<&String> =
-        instance.finalizers().iter().filter(|finalizer| *finalizer != names::FINALIZER).collect();
-    let patch = serde_json::json!({
-        "metadata": { "finalizers": rest, "resourceVersion": instance.resource_version() }
-    });
-    match api.patch(&instance.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => Ok(()),
-        Err(error) if is_absent(&error) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    delete(tools, &instance.spec.namespace, &instance.spec.binding_secret).await?;
+    let rest: Vec<String> =
+        instance.finalizers().iter().filter(|finalizer| *finalizer != names::FINALIZER).cloned().collect();
+    let api: Api<ServiceInstance> = Api::namespaced(tools.client(), &namespace);
+    applier.set_finalizers(&api, instance, &rest).await?;
+    Ok(())
 }
 
-async fn delete(api: &Api<Secret>, name: &str) -> Result<(), kube::Error> {
-    match api.delete(name, &DeleteParams::default()).await {
-        Ok(_) => Ok(()),
-        Err(error) if is_absent(&error) => Ok(()),
-        Err(error) => Err(error),
+async fn delete(tools: &Tools, namespace: &str, name: &str) -> Result<(), Error> {
+    let api: Api<Secret> = Api::namespaced(tools.client(), namespace);
+    let read = Error::cluster(format!("read Secret {name}"));
+    if let Some(found) = api.get_opt(name).await.map_err(read)? {
+        tools.context.applier.delete(&api, &found).await?;
     }
-}
-
-fn is_absent(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
+    Ok(())
 }

@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use allmende_crds::{ServiceInstance, names};
+use allmende_crds::{ServiceInstance, conditions::reason, names};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api, ResourceExt,
+    Api, Resource, ResourceExt,
     core::{DeserializeGuard, PartialObjectMeta},
     runtime::{
         Controller, Predicate, WatchStreamExt,
@@ -23,29 +23,32 @@ use super::{
     apply::apply,
     cleanup::cleanup,
     dereference::dereference,
-    status::{Outcome, next, publish},
-    validate::{Run, validate},
+    run_timeout,
+    status::{Outcome, is_converged, next, publish},
+    validate::{Run, paused_until, validate},
+};
+use crate::{
+    helm::{failure::timed_out, limits},
+    metrics,
 };
 
 /// Looked at again without an event.
 const RESYNC: Duration = Duration::from_secs(600);
 /// Pause where something else must come first.
 const SOON: Duration = Duration::from_secs(3);
-/// What a reconcile may take beyond the Helm run's own limit.
-const MARGIN: Duration = Duration::from_secs(300);
 
 /// Runs until `shutdown`.
 pub async fn run(tools: Tools, shutdown: CancellationToken) {
     let (reader, writer) = reflector::store();
     let config = || watcher::Config::default().timeout(120);
-    let api: Api<DeserializeGuard<ServiceInstance>> = Api::all(tools.client.clone());
+    let api: Api<DeserializeGuard<ServiceInstance>> = Api::all(tools.client());
     let instances = watcher(api, config())
         .default_backoff()
         .reflect(writer)
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::finalizers), Default::default());
     let ours = config().labels(&format!("{}={},{INSTANCE_LABEL}", names::LABEL_MANAGED_BY, names::OPERATOR));
-    let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(tools.client.clone()), ours)
+    let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(tools.client()), ours)
         .default_backoff()
         .touched_objects();
     Controller::for_stream(instances, reader)
@@ -67,62 +70,83 @@ fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<DeserializeGuar
     Some(ObjectRef::new(label(INSTANCE_LABEL)?).within(&names::services_namespace(&workspace)))
 }
 
+#[tracing::instrument(skip_all, fields(controller = "instance", object = %object.name_any(), namespace = object.meta().namespace))]
 async fn reconcile(
     object: Arc<DeserializeGuard<ServiceInstance>>,
     tools: Arc<Tools>,
 ) -> Result<Action, Error> {
-    let instance = match &object.0 {
-        Ok(instance) => instance,
-        Err(error) => return Err(Error::Invalid(error.to_string())),
+    let begun = tokio::time::Instant::now();
+    let result = match &object.0 {
+        Ok(instance) => reconcile_now(instance, &tools).await,
+        Err(error) => Err(Error::Invalid(error.to_string())),
     };
-    if !*tools.leader.borrow() {
-        return Ok(Action::requeue(SOON));
-    }
-    let limit = Duration::from_secs(u64::try_from(instance.spec.timeout_seconds).unwrap_or(300))
-        .saturating_add(MARGIN);
-    match tokio::time::timeout(limit, reconcile_now(instance, &tools)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::Release(crate::helm::failure::translate("timed out: the reconcile was ended"))),
-    }
+    let (outcome, action) = match result {
+        Ok((outcome, action)) => (outcome, Ok(action)),
+        Err(error) if error.is_interruption() => (metrics::Outcome::Interrupted, Ok(Action::requeue(SOON))),
+        Err(error) => (metrics::Outcome::Failed(error.failure()), Err(error)),
+    };
+    tools.context.metrics.reconciled(metrics::Controller::Instance, outcome, begun.elapsed());
+    action
 }
 
-async fn reconcile_now(cached: &ServiceInstance, tools: &Tools) -> Result<Action, Error> {
+type Ended = Result<(metrics::Outcome, Action), Error>;
+
+async fn reconcile_now(cached: &ServiceInstance, tools: &Tools) -> Ended {
+    tools.context.applier.check_leads()?;
     // The cache may lack the status that the last reconcile wrote, and with it that a run is already done.
-    let Some(instance) = &read(tools, cached).await? else { return Ok(Action::await_change()) };
+    let Some(instance) = &read(tools, cached).await? else { return gone() };
     if instance.metadata.deletion_timestamp.is_some() {
         return end(instance, tools).await;
     }
-    let outcome = converge(instance, tools).await;
-    let now = tools.clock.now();
-    // The newest object: a run takes minutes, and its status was written when it began.
-    let Some(present) = read(tools, instance).await? else { return Ok(Action::await_change()) };
+    let outcome = within(instance, converge(instance, tools)).await;
+    let now = tools.context.clock.now();
+    let Some(judged) = &judged(tools, instance).await? else { return gone() };
     match outcome {
         Ok(Converged::Applied(applied)) => {
-            publish(&tools.client, &present, &next(&present, &Outcome::Applied(&applied), now)).await?;
-            Ok(Action::requeue(RESYNC))
+            publish(tools, judged, &next(judged, &Outcome::Applied(&applied), now)).await?;
+            Ok((metrics::Outcome::Done, Action::requeue(RESYNC)))
         }
-        Ok(Converged::Ended) => Ok(Action::requeue(Duration::ZERO)),
-        Ok(Converged::Waits(after)) => {
-            let seconds = after.as_second().saturating_sub(now.as_second()).max(1);
-            Ok(Action::requeue(Duration::from_secs(u64::try_from(seconds).unwrap_or(1))))
-        }
+        Ok(Converged::Ended) => Ok((metrics::Outcome::Ending, Action::requeue(Duration::ZERO))),
+        Ok(Converged::Waits(after)) => Ok((metrics::Outcome::Waiting, at(after, now))),
+        Err(error) if error.is_interruption() => Err(error),
         Err(error) => {
-            if let Error::Release(release) = &error {
-                tracing::warn!(
-                    instance = instance.name_any(),
-                    words = release.words,
-                    detail = release.detail,
-                    "run failed"
-                );
-                tools.events.warning(instance, "ReleaseFailed", "Reconcile", &release.words).await;
-            }
-            publish(&tools.client, &present, &next(&present, &Outcome::Failed(&error), now)).await?;
+            warn(tools, instance, &error).await;
+            publish(tools, judged, &next(judged, &Outcome::Failed(&error), now)).await?;
+            let failed = metrics::Outcome::Failed(error.failure());
             match error {
-                Error::Release(_) | Error::ServicesNotReady(_) => Ok(Action::requeue(SOON)),
-                Error::Invalid(_) => Ok(Action::await_change()),
+                Error::Release(_) | Error::ServicesNotReady(_) => Ok((failed, Action::requeue(SOON))),
+                Error::Invalid(_) => Ok((failed, Action::await_change())),
                 Error::Cluster(_) => Err(error),
             }
         }
+    }
+}
+
+fn gone() -> Ended {
+    Ok((metrics::Outcome::Done, Action::await_change()))
+}
+
+fn at(after: jiff::Timestamp, now: jiff::Timestamp) -> Action {
+    let seconds = after.as_second().saturating_sub(now.as_second()).max(1);
+    Action::requeue(Duration::from_secs(u64::try_from(seconds).unwrap_or(1)))
+}
+
+/// Ends what takes longer than everything in it may take together.
+async fn within<T>(
+    instance: &ServiceInstance,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let limit = limits::reconcile(run_timeout(&instance.spec));
+    tokio::time::timeout(limit, work)
+        .await
+        .unwrap_or_else(|_| Err(Error::Release(timed_out("the reconcile was ended"))))
+}
+
+/// Tells a failure to the log and to people who look at the object.
+async fn warn(tools: &Tools, instance: &ServiceInstance, error: &Error) {
+    if let Error::Release(release) = error {
+        tracing::warn!(words = release.words, detail = release.detail, "run failed");
+        tools.context.events.warning(instance, reason::RELEASE_FAILED, "Reconcile", &release.words).await;
     }
 }
 
@@ -135,9 +159,17 @@ enum Converged {
 }
 
 /// The object as it is now.
-async fn read(tools: &Tools, instance: &ServiceInstance) -> Result<Option<ServiceInstance>, kube::Error> {
-    let namespace = instance.namespace().unwrap_or_default();
-    Api::<ServiceInstance>::namespaced(tools.client.clone(), &namespace).get_opt(&instance.name_any()).await
+async fn read(tools: &Tools, instance: &ServiceInstance) -> Result<Option<ServiceInstance>, Error> {
+    let (namespace, name) = (instance.namespace().unwrap_or_default(), instance.name_any());
+    let api = Api::<ServiceInstance>::namespaced(tools.client(), &namespace);
+    api.get_opt(&name).await.map_err(Error::cluster(format!("read ServiceInstance {name}")))
+}
+
+/// What a status is written about after a run: the spec that the run had, since the object may ask for something else by now, and the status
+/// that is there now, since it was written when the run began. None when the object went, or is another one of the same name.
+async fn judged(tools: &Tools, instance: &ServiceInstance) -> Result<Option<ServiceInstance>, Error> {
+    let present = read(tools, instance).await?.filter(|present| present.uid() == instance.uid());
+    Ok(present.map(|present| ServiceInstance { status: present.status, ..instance.clone() }))
 }
 
 /// Comes back when the object is to be deleted. A read that fails is no reason to end a run.
@@ -154,35 +186,53 @@ async fn deletion(tools: &Tools, instance: &ServiceInstance) {
 }
 
 async fn converge(instance: &ServiceInstance, tools: &Tools) -> Result<Converged, Error> {
-    let found = dereference(&tools.client, instance).await?;
-    let plan = validate(instance, &found, tools.clock.now())?;
+    let found = dereference(&tools.client(), instance).await?;
+    let now = tools.context.clock.now();
+    let plan = validate(instance, &found, now)?;
     match plan.run {
         Run::After(after) => return Ok(Converged::Waits(after)),
-        Run::Now => {
-            publish(&tools.client, instance, &next(instance, &Outcome::Running, tools.clock.now())).await?
-        }
+        Run::Now => publish(tools, instance, &next(instance, &Outcome::Running, now)).await?,
         Run::NotNeeded => {}
     }
     tokio::select! {
-        applied = apply(tools, &plan) => applied.map(Converged::Applied),
-        // A member need not wait for a run that is on its way to nowhere: dropping it ends Helm.
+        applied = apply(tools, &plan, is_converged(instance)) => applied.map(Converged::Applied),
+        // A member need not wait for a run that is on its way to nowhere: dropping it kills Helm, and what it leaves is removed next.
         () = deletion(tools, instance) => Ok(Converged::Ended),
     }
 }
 
-async fn end(instance: &ServiceInstance, tools: &Tools) -> Result<Action, Error> {
+async fn end(instance: &ServiceInstance, tools: &Tools) -> Ended {
+    let ending = |action| Ok((metrics::Outcome::Ending, action));
     if !instance.finalizers().iter().any(|finalizer| finalizer == names::FINALIZER) {
-        return Ok(Action::await_change());
+        return ending(Action::await_change());
     }
-    let now = tools.clock.now();
+    let now = tools.context.clock.now();
     if !instance.spec.desired.deleting {
-        publish(&tools.client, instance, &next(instance, &Outcome::DeletionNotAllowed, now)).await?;
-        return Ok(Action::await_change());
+        publish(tools, instance, &next(instance, &Outcome::DeletionNotAllowed, now)).await?;
+        return ending(Action::await_change());
     }
-    publish(&tools.client, instance, &next(instance, &Outcome::CleaningUp, now)).await?;
-    let Some(present) = read(tools, instance).await? else { return Ok(Action::await_change()) };
-    cleanup(tools, &present).await?;
-    Ok(Action::await_change())
+    if let Some(after) = paused_until(instance, now) {
+        return Ok((metrics::Outcome::Waiting, at(after, now)));
+    }
+    let cleaning = next(instance, &Outcome::CleaningUp, now);
+    // Why the last try failed stays to be read until the next one is over.
+    if cleaning.release.attempts == 0 {
+        publish(tools, instance, &cleaning).await?;
+    }
+    let Some(present) = &read(tools, instance).await? else { return gone() };
+    let Err(error) = within(present, cleanup(tools, present)).await else {
+        return ending(Action::await_change());
+    };
+    if error.is_interruption() {
+        return Err(error);
+    }
+    warn(tools, instance, &error).await;
+    let now = tools.context.clock.now();
+    let Some(judged) = &judged(tools, present).await? else { return gone() };
+    let status = next(judged, &Outcome::CleanupFailed(&error), now);
+    publish(tools, judged, &status).await?;
+    let after = status.release.next_retry_time.map_or(now, |time| time.0);
+    Ok((metrics::Outcome::Failed(error.failure()), at(after, now)))
 }
 
 fn on_error(_: Arc<DeserializeGuard<ServiceInstance>>, error: &Error, _: Arc<Tools>) -> Action {

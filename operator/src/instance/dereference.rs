@@ -26,8 +26,9 @@ pub fn credentials_name(instance: &str) -> String {
 ///
 /// # Errors
 /// When the API server does not answer.
-pub async fn namespace_is_active(client: &Client, name: &str) -> Result<bool, kube::Error> {
-    let namespace = Api::<Namespace>::all(client.clone()).get_opt(name).await?;
+pub async fn namespace_is_active(client: &Client, name: &str) -> Result<bool, Error> {
+    let read = Error::cluster(format!("read Namespace {name}"));
+    let namespace = Api::<Namespace>::all(client.clone()).get_opt(name).await.map_err(read)?;
     Ok(namespace.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_none()))
 }
 
@@ -39,13 +40,18 @@ pub async fn dereference(client: &Client, instance: &ServiceInstance) -> Result<
     let namespace = instance.namespace().unwrap_or_default();
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
     let ready = namespace_is_active(client, &namespace).await?
-        && accounts.get_opt(names::RELEASE_ACCOUNT).await?.is_some();
+        && accounts
+            .get_opt(names::RELEASE_ACCOUNT)
+            .await
+            .map_err(Error::cluster("read the release account"))?
+            .is_some();
     if !ready {
         return Err(Error::ServicesNotReady(namespace));
     }
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-    let credentials = secrets.get_opt(&credentials_name(&instance.spec.instance)).await?;
+    let read = || Error::cluster("read the secrets of the instance");
+    let credentials = secrets.get_opt(&credentials_name(&instance.spec.instance)).await.map_err(read())?;
     let workspace: Api<Secret> = Api::namespaced(client.clone(), &instance.spec.namespace);
-    let binding = workspace.get_opt(&instance.spec.binding_secret).await?;
+    let binding = workspace.get_opt(&instance.spec.binding_secret).await.map_err(read())?;
     Ok(Found { namespace, credentials, binding })
 }

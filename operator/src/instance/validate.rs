@@ -82,9 +82,13 @@ fn run(instance: &ServiceInstance, wanted_hash: &str, now: Timestamp) -> Run {
     if status.release.applied_hash == wanted_hash {
         return Run::NotNeeded;
     }
+    paused_until(instance, now).map_or(Run::Now, Run::After)
+}
+
+/// The end of the pause after a failure. A change of the spec ends it, and so does a deletion, which is a change too.
+pub fn paused_until(instance: &ServiceInstance, now: Timestamp) -> Option<Timestamp> {
+    let status = instance.status.as_ref()?;
     let changed = instance.metadata.generation != Some(status.observed_generation);
-    match &status.release.next_retry_time {
-        Some(after) if !changed && status.release.attempts > 0 && now < after.0 => Run::After(after.0),
-        _ => Run::Now,
-    }
+    let after = status.release.next_retry_time.as_ref()?.0;
+    (!changed && status.release.attempts > 0 && now < after).then_some(after)
 }

@@ -109,6 +109,7 @@ impl Follower {
             }
             let mut whole = false;
             let ended = self.follow_once(&mut whole).await;
+            self.metrics.sync.follows(false);
             self.metrics.stream_ended(ended.kind());
             if matches!(ended.kind(), StreamEnd::StoreBehind | StreamEnd::OlderStore) {
                 // What is seen here says nothing about a store that was put back: nothing is reported until one is followed again.
@@ -172,6 +173,7 @@ impl Follower {
             match stream.take(message)? {
                 Step::Snapshot(objects, revision) => {
                     self.accept(state, from, objects, revision).await?;
+                    self.metrics.sync.follows(true);
                     *whole = true;
                 }
                 Step::Change(object) => {
@@ -238,6 +240,7 @@ impl Follower {
                     self.tell(Report::gone(object)).await;
                 }
                 Ok(Mirrored::Refused(reason)) => {
+                    self.metrics.sync.refused_record(reason);
                     tracing::warn!(object = name, %reason, "a record is not followed");
                     state.pending.remove(&name);
                 }

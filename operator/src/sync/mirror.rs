@@ -11,8 +11,10 @@ use kube::{
     core::NamespaceResourceScope,
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
 use super::fence;
+use crate::{coverage::covers, merge};
 
 /// What became of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,10 +85,8 @@ where
     if let Err(refusal) = fence::record(desired(&present), desired(&next)) {
         return Ok(Mirrored::Refused(refusal));
     }
-    if desired(&present) != desired(&next) {
-        let patch = serde_json::to_value(&next).map_err(kube::Error::SerdeError)?;
-        let patch = serde_json::json!({ "metadata": { "labels": patch["metadata"]["labels"] }, "spec": patch["spec"] });
-        api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await?;
+    if let Some(repair) = repair(&present, &next)? {
+        api.patch(&name, &PatchParams::default(), &Patch::Merge(repair)).await?;
     }
     if !desired(&next).deleting {
         return Ok(Mirrored::Done);
@@ -95,6 +95,37 @@ where
         api.delete(&name, &DeleteParams::default()).await?;
     }
     Ok(Mirrored::Ending)
+}
+
+/// The patch that gives the present object the record's spec, labels and finalizers; none when it has them. All of the spec counts: somebody
+/// may have changed it by hand without a new record, and a key that the record no longer has goes. The patch compares what was read, so that
+/// nobody's write is lost.
+fn repair<K: Serialize>(present: &K, next: &K) -> Result<Option<Value>, kube::Error> {
+    let read = kube::Error::SerdeError;
+    let (present, next) =
+        (serde_json::to_value(present).map_err(read)?, serde_json::to_value(next).map_err(read)?);
+    let (of, wanted) = (&present["metadata"], &next["metadata"]);
+    let mut finalizers = of["finalizers"].as_array().cloned().unwrap_or_default();
+    // To what is being deleted the API server lets nobody add one.
+    if of["deletionTimestamp"].is_null() {
+        let missing = wanted["finalizers"].as_array().into_iter().flatten();
+        let missing: Vec<Value> = missing.filter(|name| !finalizers.contains(name)).cloned().collect();
+        finalizers.extend(missing);
+    }
+    let is_same = present["spec"] == next["spec"]
+        && of["finalizers"].as_array().map_or(0, Vec::len) == finalizers.len()
+        && ["labels", "annotations"].into_iter().all(|map| covers(&of[map], &wanted[map]));
+    Ok((!is_same).then(|| {
+        json!({
+            "metadata": {
+                "resourceVersion": of["resourceVersion"],
+                "labels": wanted["labels"],
+                "annotations": wanted["annotations"],
+                "finalizers": finalizers,
+            },
+            "spec": merge::patch(&present["spec"], next["spec"].clone()),
+        })
+    }))
 }
 
 fn desired(object: &v1::DesiredObject, store_id: &str, epoch: u64) -> Desired {

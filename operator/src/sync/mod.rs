@@ -1,13 +1,14 @@
 //! The desired state of this cluster: followed as a stream, mirrored into `Tenant` and `ServiceInstance` objects; what was seen goes back.
 //!
-//! [`stream`], [`snapshot`] and [`fence`] are pure: they decide what counts. [`follow`] receives, [`memory`] keeps how far, [`mirror`] writes objects, [`report`] and [`facts`]
-//! tell the API. With the API away nothing here runs, and the reconcilers go on with the objects they have.
+//! [`stream`], [`snapshot`], [`fence`] and [`outbox`] are pure: they decide what counts. [`follow`] receives, [`memory`] keeps how far,
+//! [`mirror`] writes objects, [`report`] and [`facts`] tell the API. With the API away nothing here runs, and the reconcilers go on with the objects they have.
 
 pub mod facts;
 pub mod fence;
 pub mod follow;
 pub mod memory;
 pub mod mirror;
+pub mod outbox;
 pub mod report;
 pub mod snapshot;
 pub mod stream;
@@ -21,7 +22,10 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use crate::{clock::Clock, metrics::Metrics};
+use crate::{
+    clock::Clock,
+    metrics::{Metrics, SyncMetrics},
+};
 
 /// Reports that wait for the API.
 const REPORTS: usize = 1024;
@@ -60,7 +64,7 @@ pub fn start(parts: Parts) -> JoinSet<()> {
         reports: reports.clone(),
         followed,
         ending: ending.clone(),
-        metrics: parts.metrics,
+        metrics: parts.metrics.clone(),
     };
     tasks.spawn(follower.run());
     tasks.spawn(report::watch_objects(parts.client.clone(), reports));
@@ -70,8 +74,10 @@ pub fn start(parts: Parts) -> JoinSet<()> {
         reports: waiting,
         followed: following.clone(),
         leader: parts.leader.clone(),
+        metrics: parts.metrics.sync.clone(),
     };
     tasks.spawn(reporter.run());
+    tasks.spawn(note_snapshots(following.clone(), parts.metrics.sync, parts.clock.clone()));
     let clock = parts.clock;
     let teller = facts::FactTeller {
         client: parts.client,
@@ -84,6 +90,19 @@ pub fn start(parts: Parts) -> JoinSet<()> {
     };
     tasks.spawn(teller.run());
     tasks
+}
+
+/// Every whole snapshot is told to those who report, also when store and epoch are the ones of before.
+async fn note_snapshots(
+    mut followed: watch::Receiver<Option<fence::Known>>,
+    metrics: SyncMetrics,
+    clock: Arc<dyn Clock>,
+) {
+    while followed.changed().await.is_ok() {
+        if followed.borrow_and_update().is_some() {
+            metrics.snapshot(clock.now());
+        }
+    }
 }
 
 /// A time as the contract has it, in whole seconds: what Kubernetes keeps of a time.

@@ -1,6 +1,6 @@
 //! Observations: what is seen of each object, told when it changed and all of it after a reconnect; kept until the API took it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use allmende_crds::{
     Desired, ResourceAmounts, ServiceInstance, Step, StepState, Tenant,
@@ -16,7 +16,8 @@ use kube::{
 use tokio::sync::{mpsc, watch};
 use tonic::transport::Channel;
 
-use super::{fence::Known, seconds};
+use super::{fence::Known, outbox::Outbox, seconds};
+use crate::metrics::SyncMetrics;
 
 /// Observations in one call.
 const BATCH: usize = 100;
@@ -174,46 +175,42 @@ pub struct Reporter {
     pub followed: watch::Receiver<Option<Known>>,
     /// Whether this process leads: another one tells otherwise.
     pub leader: watch::Receiver<bool>,
+    /// Counts what the API does not take.
+    pub metrics: SyncMetrics,
 }
 
 impl Reporter {
     /// Sends for ever; ends when nothing more can come.
     pub async fn run(mut self) {
-        let mut unsent: BTreeMap<String, v1::Observation> = BTreeMap::new();
-        let mut sent: BTreeMap<String, v1::Observation> = BTreeMap::new();
+        let mut outbox = Outbox::default();
         loop {
-            if unsent.is_empty() {
+            if outbox.is_empty() {
                 tokio::select! {
                     report = self.reports.recv() => match report {
                         None => return,
-                        Some(Report(observation)) => note(&mut unsent, &sent, observation),
+                        Some(Report(observation)) => outbox.note(observation),
                     },
-                    // Another store or a reconnect: what it knows of us is unknown, so all is told again.
+                    // Another store or a reconnect: what it knows of us is unknown.
                     changed = self.followed.changed() => {
                         if changed.is_err() { return; }
-                        unsent.append(&mut sent);
+                        outbox.tell_again();
                     }
                 }
             }
             while let Ok(Report(observation)) = self.reports.try_recv() {
-                note(&mut unsent, &sent, observation);
+                outbox.note(observation);
             }
             let known = self.followed.borrow().clone();
             let Some(known) = known.filter(|_| *self.leader.borrow()) else {
                 tokio::time::sleep(RETRY).await;
                 continue;
             };
-            let batch: Vec<v1::Observation> = unsent.values().take(BATCH).cloned().collect();
+            let batch = outbox.batch(BATCH);
             if batch.is_empty() {
                 continue;
             }
             match self.send(&known, batch.clone()).await {
-                Ok(()) => {
-                    for observation in batch {
-                        unsent.remove(&observation.name);
-                        sent.insert(observation.name.clone(), observation);
-                    }
-                }
+                Ok(()) => outbox.took(batch),
                 Err(status) => {
                     tracing::info!(%status, "observations are told again");
                     tokio::time::sleep(RETRY).await;
@@ -233,21 +230,10 @@ impl Reporter {
         let answer =
             ClusterServiceClient::new(self.channel.clone()).report_observations(request).await?.into_inner();
         for refused in answer.refused {
-            tracing::info!(object = refused.name, reason = refused.reason, "an observation was not taken");
+            let reason = refused.reason();
+            self.metrics.refused_observation(reason);
+            tracing::info!(object = refused.name, ?reason, "an observation was not taken");
         }
         Ok(())
-    }
-}
-
-/// The newest of each object; what was told before is not told again.
-fn note(
-    unsent: &mut BTreeMap<String, v1::Observation>,
-    sent: &BTreeMap<String, v1::Observation>,
-    observation: v1::Observation,
-) {
-    if sent.get(&observation.name) == Some(&observation) {
-        unsent.remove(&observation.name);
-    } else {
-        unsent.insert(observation.name.clone(), observation);
     }
 }

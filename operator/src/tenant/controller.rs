@@ -32,7 +32,7 @@ use super::{
 use crate::{
     context::Context,
     error::{Category, Error},
-    metrics::Controller,
+    metrics::{Controller, Failure, Outcome},
 };
 
 /// A watch that says nothing for so long is opened again, in seconds.
@@ -108,13 +108,16 @@ pub async fn reconcile(object: Arc<Object>, context: Arc<Context>) -> Result<Act
         Ok(tenant) => look_at(tenant, &context).await,
         Err(error) => Err(Error::InvalidObject(error.to_string())),
     };
-    context.metrics.reconciled(Controller::Tenant, begun.elapsed());
+    let outcome = match &result {
+        Ok(_) if object.meta().deletion_timestamp.is_some() => Outcome::Ending,
+        Ok(_) => Outcome::Done,
+        Err(Error::NotLeader) => Outcome::Interrupted,
+        Err(error) => Outcome::Failed(Failure::Of(error.category())),
+    };
+    context.metrics.reconciled(Controller::Tenant, outcome, begun.elapsed());
     match &result {
         Ok(_) => context.backoff.reset(&name),
-        Err(error) => {
-            context.metrics.failed(Controller::Tenant, error.category());
-            tracing::warn!(%error, category = ?error.category(), "tenant not converged");
-        }
+        Err(error) => tracing::warn!(%error, category = ?error.category(), "tenant not converged"),
     }
     result
 }

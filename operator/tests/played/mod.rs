@@ -18,6 +18,7 @@ use allmende_proto::v1::{
     cluster_service_server::{ClusterService, ClusterServiceServer},
     follow_desired_state_response::Event,
     observation::Phase,
+    refused_observation::ReasonCode,
     usage_service_server::{UsageService, UsageServiceServer},
 };
 use allmende_testkit::kubernetes::TestKubernetes;
@@ -41,6 +42,8 @@ pub struct Played {
     pub streams: Arc<Mutex<VecDeque<Vec<v1::FollowDesiredStateResponse>>>>,
     pub open: Arc<Mutex<Vec<mpsc::Sender<Message>>>>,
     pub told: Arc<Mutex<Vec<v1::Observation>>>,
+    /// Refuse every observation for this reason.
+    pub refuses: Arc<Mutex<Option<ReasonCode>>>,
     /// What each stream was asked for with.
     pub asked: Arc<Mutex<Vec<v1::FollowDesiredStateRequest>>>,
     /// Facts taken, in their order, with the watermark that came after them.
@@ -80,8 +83,17 @@ impl ClusterService for Played {
         request: Request<v1::ReportObservationsRequest>,
     ) -> Result<Response<v1::ReportObservationsResponse>, Status> {
         self.present()?;
-        self.told.lock().unwrap().extend(request.into_inner().observations);
-        Ok(Response::new(v1::ReportObservationsResponse::default()))
+        let observations = request.into_inner().observations;
+        let reason = *self.refuses.lock().unwrap();
+        let refused = observations
+            .iter()
+            .filter_map(|observation| {
+                let name = observation.name.clone();
+                reason.map(|reason| v1::RefusedObservation { name, reason: reason.into() })
+            })
+            .collect();
+        self.told.lock().unwrap().extend(observations);
+        Ok(Response::new(v1::ReportObservationsResponse { refused }))
     }
 
     async fn create_cluster(

@@ -20,6 +20,12 @@ use prometheus_client::{
     registry::Registry,
 };
 
+mod helm;
+mod sync;
+
+pub use helm::{HelmMetrics, Verb};
+pub use sync::SyncMetrics;
+
 use crate::error::Category;
 
 /// Which reconciler.
@@ -31,6 +37,32 @@ pub enum Controller {
     Instance,
 }
 
+/// How a reconcile ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Everything that could be done is done.
+    Done,
+    /// The pause after a failure is not over: nothing was tried.
+    Waiting,
+    /// The object is on its way out.
+    Ending,
+    /// Something hindered it.
+    Failed(Failure),
+    /// The lease was lost or the process ends.
+    Interrupted,
+}
+
+/// What hindered a reconcile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The cluster, or the spec.
+    Of(Category),
+    /// A Helm run.
+    Release,
+    /// The tenant's part is not there yet.
+    TenantNotReady,
+}
+
 /// How something was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Write {
@@ -38,6 +70,8 @@ pub enum Write {
     Create,
     /// Server-side apply.
     Apply,
+    /// A merge that also takes away, compared with what was read.
+    Merge,
     /// The status of one of our own objects.
     Status,
     /// A deletion.
@@ -80,6 +114,12 @@ struct ControllerLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    controller: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FailureLabels {
     controller: &'static str,
     category: &'static str,
@@ -100,12 +140,17 @@ struct WriteLabels {
 #[derive(Debug, Clone)]
 pub struct Metrics {
     reconcile_seconds: Family<ControllerLabels, Histogram, fn() -> Histogram>,
+    reconciles: Family<OutcomeLabels, Counter>,
     reconcile_failures: Family<FailureLabels, Counter>,
     drift_repaired: Family<KindLabels, Counter>,
     writes: Family<WriteLabels, Counter>,
     streams_ended: Family<StreamEndLabels, Counter>,
     /// 1 while this process holds the lease.
     pub leader: Gauge,
+    /// Of the conversation with the API.
+    pub sync: SyncMetrics,
+    /// Of Helm's runs.
+    pub helm: HelmMetrics,
     last_list: Arc<AtomicI64>,
 }
 
@@ -118,17 +163,25 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
             reconcile_seconds: Family::new_with_constructor(reconcile_buckets),
+            reconciles: Family::default(),
             reconcile_failures: Family::default(),
             drift_repaired: Family::default(),
             writes: Family::default(),
             streams_ended: Family::default(),
             leader: Gauge::default(),
+            sync: SyncMetrics::register(registry),
+            helm: HelmMetrics::register(registry),
             last_list: Arc::new(AtomicI64::new(i64::MIN)),
         };
         registry.register(
             "allmende_operator_reconcile_seconds",
             "Duration of reconciles",
             metrics.reconcile_seconds.clone(),
+        );
+        registry.register(
+            "allmende_operator_reconciles",
+            "Reconciles by outcome",
+            metrics.reconciles.clone(),
         );
         registry.register(
             "allmende_operator_reconcile_failures",
@@ -154,17 +207,23 @@ impl Metrics {
         metrics
     }
 
-    /// A reconcile took its time.
-    pub fn reconciled(&self, controller: Controller, took: Duration) {
-        let labels = ControllerLabels { controller: controller_label(controller) };
-        self.reconcile_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    /// A reconcile ended.
+    pub fn reconciled(&self, controller: Controller, outcome: Outcome, took: Duration) {
+        let controller = controller_label(controller);
+        self.reconcile_seconds.get_or_create(&ControllerLabels { controller }).observe(took.as_secs_f64());
+        self.reconciles.get_or_create(&OutcomeLabels { controller, outcome: outcome_label(outcome) }).inc();
+        if let Outcome::Failed(failure) = outcome {
+            let labels = FailureLabels { controller, category: failure_label(failure) };
+            self.reconcile_failures.get_or_create(&labels).inc();
+        }
     }
 
-    /// A reconcile failed.
-    pub fn failed(&self, controller: Controller, category: Category) {
+    /// How many reconciles ended so; a failure counts with all others.
+    #[must_use]
+    pub fn reconciles(&self, controller: Controller, outcome: Outcome) -> u64 {
         let labels =
-            FailureLabels { controller: controller_label(controller), category: category_label(category) };
-        self.reconcile_failures.get_or_create(&labels).inc();
+            OutcomeLabels { controller: controller_label(controller), outcome: outcome_label(outcome) };
+        self.reconciles.get_or_create(&labels).get()
     }
 
     /// Something that others changed or deleted was put right.
@@ -183,6 +242,7 @@ impl Metrics {
         let how = match how {
             Write::Create => "create",
             Write::Apply => "apply",
+            Write::Merge => "merge",
             Write::Status => "status",
             Write::Delete => "delete",
         };
@@ -232,6 +292,24 @@ fn stream_end_label(end: StreamEnd) -> &'static str {
         StreamEnd::Silent => "silent",
         StreamEnd::Closed => "closed",
         StreamEnd::NotLeader => "not-leader",
+    }
+}
+
+fn outcome_label(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Waiting => "waiting",
+        Outcome::Ending => "ending",
+        Outcome::Failed(_) => "failed",
+        Outcome::Interrupted => "interrupted",
+    }
+}
+
+fn failure_label(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Of(category) => category_label(category),
+        Failure::Release => "release",
+        Failure::TenantNotReady => "tenant-not-ready",
     }
 }
 
