@@ -3,7 +3,10 @@ export ALLMENDE_CACHE ?= $(HOME)/.cache/allmende
 export CARGO_TARGET_DIR ?= $(ALLMENDE_CACHE)/target
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check tools gen gen-check fmt lint soak bench
+# What the fault story starts.
+programs := -p allmende-api -p allmende-operator -p allmende-billing
+
+.PHONY: help demo test faults check tools gen gen-check fmt lint soak bench
 
 help: ## shows this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +16,10 @@ demo: ## a cluster on this machine, an order, a database, an invoice (root; inst
 
 test: ## everything: checks, tests on a real etcd and API server, invoices judged by Mustang, the demo as a test
 	@.ci/stages
+
+faults: ## kills the API, the operator, Helm and the billing worker once each; ALLMENDE_SEED chooses the moments
+	@cargo build --locked $(programs)
+	@cargo test --locked -p allmende-tests --test faults -- --nocapture
 
 check: ## what is quick: format, clippy, layers, sizes, licences, rights, charts
 	@.ci/stages format lint layers sizes licences rights charts
@@ -34,8 +41,9 @@ fmt: ## formats the Rust code
 lint: ## clippy, warnings are errors
 	@.ci/stages lint
 
-soak: ## the long forms of what `make test` runs with a few seeds: mutated requests, abuse of HTTP/2
+soak: ## the long forms of what `make test` runs with a few seeds: mutated requests, abuse of HTTP/2, killed programs (about an hour)
 	@ALLMENDE_MUTATIONS=10000 ALLMENDE_ABUSE_SECONDS=20 cargo test --locked -p allmende-api --test mutations --test abuse -- --nocapture
+	@ALLMENDE_SEEDS=$${ALLMENDE_SEEDS:-20} $(MAKE) --no-print-directory faults
 
 bench: ## measures, where bench/run exists
 	@if [ -x bench/run ]; then bench/run; else echo "there are no benchmarks yet"; fi

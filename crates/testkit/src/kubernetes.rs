@@ -111,6 +111,16 @@ impl TestKubernetes {
         self.config_for("admin", "system:masters").await
     }
 
+    /// Kubeconfig of another user of one group, for programs.
+    ///
+    /// # Panics
+    /// When the certificate or the file cannot be made.
+    pub fn kubeconfig_for(&self, user: &str, group: &str) -> PathBuf {
+        let path = self.path(&format!("{}.kubeconfig", user.replace([':', '/'], "-")));
+        std::fs::write(&path, self.kubeconfig_of(user, group)).expect("kubeconfig");
+        path
+    }
+
     /// How another user of one group connects: a name of its own makes its writes countable in the audit log.
     ///
     /// # Panics
