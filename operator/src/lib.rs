@@ -17,6 +17,7 @@ pub mod instance;
 pub mod leader;
 pub mod merge;
 pub mod metrics;
+pub mod preflight;
 pub mod quantity;
 pub mod settings;
 pub mod sync;

@@ -55,7 +55,9 @@ fn read() -> Result<Vec<Role>> {
     let text = fs::read_to_string(RENDERED).with_context(|| format!("{RENDERED} cannot be read"))?;
     let mut roles = roles(&text)?;
     anyhow::ensure!(!roles.is_empty(), "{RENDERED} holds no role");
-    roles.sort_by_key(|role| !role.title.starts_with("The operator"));
+    let order =
+        |role: &Role| ["The operator", "The preflight"].iter().position(|who| role.title.starts_with(who));
+    roles.sort_by_key(|role| order(role).unwrap_or(usize::MAX));
     Ok(roles)
 }
 
@@ -102,9 +104,18 @@ fn roles(text: &str) -> Result<Vec<Role>> {
             continue;
         }
         let name = field(document, "  name: ").context("a role without a name")?;
-        let title = match kind {
-            "Role" => "The operator, in its own namespace".to_owned(),
-            _ if bound("ClusterRoleBinding", name) => "The operator, in the whole cluster".to_owned(),
+        // The operator's release is rendered into `demo-system`; the preflight has a namespace of its own.
+        let (whose, own) = if name.ends_with("-preflight") {
+            ("The preflight", "allmende-preflight")
+        } else {
+            ("The operator", "demo-system")
+        };
+        let title = match (kind, field(document, "  namespace: ")) {
+            ("Role", Some(namespace)) if namespace != own => {
+                format!("{whose}, in the namespace of the operator")
+            }
+            ("Role", _) => format!("{whose}, in its own namespace"),
+            _ if bound("ClusterRoleBinding", name) => format!("{whose}, in the whole cluster"),
             _ => format!("`{name}`, bound by the operator in managed namespaces"),
         };
         let (_, rules) = document.split_once("\nrules:\n").context("a role without rules")?;
