@@ -1,7 +1,7 @@
 //! The desired state of this cluster: followed as a stream, mirrored into `Tenant` and `ServiceInstance` objects; what was seen goes back.
 //!
 //! [`stream`], [`snapshot`], [`fence`] and [`outbox`] are pure: they decide what counts. [`follow`] receives, [`memory`] keeps how far,
-//! [`mirror`] writes objects, [`report`] and [`facts`] tell the API. With the API away nothing here runs, and the reconcilers go on with the objects they have.
+//! [`mirror`] writes objects, [`report`], [`facts`] and [`preflight`] tell the API. With the API away nothing here runs, and the reconcilers go on with the objects they have.
 
 pub mod facts;
 pub mod fence;
@@ -9,6 +9,7 @@ pub mod follow;
 pub mod memory;
 pub mod mirror;
 pub mod outbox;
+pub mod preflight;
 pub mod report;
 pub mod snapshot;
 pub mod stream;
@@ -57,7 +58,7 @@ pub fn start(parts: Parts) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     let follower = follow::Follower {
         client: parts.client.clone(),
-        namespace: parts.namespace,
+        namespace: parts.namespace.clone(),
         cluster: parts.cluster.clone(),
         channel: parts.channel.clone(),
         leader: parts.leader.clone(),
@@ -78,6 +79,15 @@ pub fn start(parts: Parts) -> JoinSet<()> {
     };
     tasks.spawn(reporter.run());
     tasks.spawn(note_snapshots(following.clone(), parts.metrics.sync, parts.clock.clone()));
+    let preflight = preflight::PreflightTeller {
+        client: parts.client.clone(),
+        namespace: parts.namespace,
+        cluster: parts.cluster.clone(),
+        channel: parts.channel.clone(),
+        followed: following.clone(),
+        leader: parts.leader.clone(),
+    };
+    tasks.spawn(preflight.run());
     let clock = parts.clock;
     let teller = facts::FactTeller {
         client: parts.client,

@@ -48,6 +48,8 @@ pub struct Played {
     pub asked: Arc<Mutex<Vec<v1::FollowDesiredStateRequest>>>,
     /// Facts taken, in their order, with the watermark that came after them.
     pub facts: Arc<Mutex<Vec<v1::ReportFactsRequest>>>,
+    /// Reports of the preflight, in their order.
+    pub preflights: Arc<Mutex<Vec<v1::PreflightReport>>>,
     /// Nothing is answered.
     pub away: Arc<AtomicBool>,
 }
@@ -83,7 +85,9 @@ impl ClusterService for Played {
         request: Request<v1::ReportObservationsRequest>,
     ) -> Result<Response<v1::ReportObservationsResponse>, Status> {
         self.present()?;
-        let observations = request.into_inner().observations;
+        let request = request.into_inner();
+        self.preflights.lock().unwrap().extend(request.preflight);
+        let observations = request.observations;
         let reason = *self.refuses.lock().unwrap();
         let refused = observations
             .iter()
