@@ -69,6 +69,8 @@ pub(crate) enum Format {
     Json,
     /// The same as YAML
     Yaml,
+    /// Lists for spreadsheets
+    Csv,
 }
 
 /// Options of a change.

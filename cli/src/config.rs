@@ -23,6 +23,18 @@ pub(crate) struct Context {
     /// Its key, PEM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<PathBuf>,
+    /// OpenID provider to sign in at: its issuer, `https://…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) issuer: Option<String>,
+    /// Who this program is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) client_id: Option<String>,
+    /// What is asked for there; none: `openid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<String>,
+    /// Authorities of the provider, PEM; none: those of the system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) issuer_ca: Option<PathBuf>,
     /// The member to act for unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) member: Option<String>,

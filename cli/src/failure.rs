@@ -28,6 +28,8 @@ pub(crate) enum Failure {
     NotReached(String),
     /// It was not done in time; it goes on.
     OutOfTime(String),
+    /// Nobody is signed in, or no longer.
+    SignIn(String),
     /// Whoever reads our output has gone: nothing to tell.
     NobodyReads,
 }
@@ -55,6 +57,7 @@ impl Failure {
             Self::NobodyReads => 0,
             Self::Local(_) | Self::NotReached(_) => 1,
             Self::Usage(_) => 2,
+            Self::SignIn(_) => 6,
             Self::OutOfTime(_) => 8,
             Self::Refused { status, .. } => code_of(status.code()),
         }
@@ -88,9 +91,11 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) | Self::Local(text) | Self::NotReached(text) | Self::OutOfTime(text) => {
-                f.write_str(text)
-            }
+            Self::Usage(text)
+            | Self::Local(text)
+            | Self::NotReached(text)
+            | Self::SignIn(text)
+            | Self::OutOfTime(text) => f.write_str(text),
             Self::NobodyReads => f.write_str("nobody reads the output"),
             Self::Refused { status, .. } => {
                 f.write_str(&reached(status).unwrap_or_else(|| status.message().to_owned()))
@@ -197,9 +202,10 @@ fn hint(reason: &str, code: Code, lang: Lang) -> Option<&'static str> {
             "mit derselben Anfrage-ID wiederholen; die Verbindung prüft allmende doctor",
             "repeat with the same request id; allmende doctor checks the connection",
         ),
+        ("TOKEN_REFUSED", _) => ("neu anmelden: allmende login", "sign in again: allmende login"),
         ("UNAUTHENTICATED", _) | (_, Code::Unauthenticated) => (
-            "Zertifikat und Schlüssel des Kontexts prüfen: allmende doctor",
-            "check certificate and key of the context: allmende doctor",
+            "anmelden (allmende login), oder Zertifikat und Schlüssel des Kontexts prüfen: allmende doctor",
+            "sign in (allmende login), or check certificate and key of the context: allmende doctor",
         ),
         ("PERMISSION_DENIED", _) => (
             "ein Recht erbitten (allmende member grant create), oder einen anderen Kontext verwenden",

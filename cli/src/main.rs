@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod quantity;
 mod session;
+mod sign_in;
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 

@@ -11,7 +11,11 @@ use allmende_proto::v1::{
     quota_service_client::QuotaServiceClient, tenant_service_client::TenantServiceClient,
     usage_service_client::UsageServiceClient,
 };
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{
+    Request, Response, Status,
+    metadata::{Ascii, MetadataValue},
+    transport::Channel,
+};
 
 use crate::{
     arguments::Globals,
@@ -19,6 +23,7 @@ use crate::{
     failure::Failure,
     language::Lang,
     output::Printer,
+    sign_in,
 };
 
 /// Entries asked for at once.
@@ -33,6 +38,8 @@ pub(crate) struct Session {
     context: Context,
     member: Option<String>,
     request_timeout: Duration,
+    /// `Bearer …`, when somebody signed in.
+    authorization: Option<MetadataValue<Ascii>>,
     pub(crate) printer: Printer,
     pub(crate) lang: Lang,
 }
@@ -71,15 +78,30 @@ pub(crate) fn client_tls(context: &Context) -> Result<ClientTls, Failure> {
     Ok(ClientTls { ca: context.ca.clone(), own })
 }
 
+/// The metadata that carries the context's access token; it is never shown by `Debug`.
+pub(crate) async fn authorization(
+    name: &str,
+    context: &Context,
+) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+    let Some(token) = sign_in::access_token(name, context).await? else { return Ok(None) };
+    let mut value: MetadataValue<Ascii> = format!("Bearer {token}")
+        .parse()
+        .map_err(|_| Failure::SignIn("the access token cannot be sent: `allmende login`".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
+}
+
 impl Session {
-    /// Reads the configuration. Connects with the first call.
-    pub(crate) fn open(globals: &Globals) -> Result<Self, Failure> {
+    /// Reads the configuration and the token of the context. Connects with the first call.
+    pub(crate) async fn open(globals: &Globals) -> Result<Self, Failure> {
         let config = Config::read(&config::path()?)?;
-        let (_, context) = config.context(globals.context.as_deref())?;
+        let (name, context) = config.context(globals.context.as_deref())?;
         let channel = channel(&context.endpoint, client_tls(context)?)
             .map_err(|error| Failure::Usage(error.to_string()))?;
+        let authorization = authorization(name, context).await?;
         let lang = globals.lang();
         Ok(Self {
+            authorization,
             channel,
             context: context.clone(),
             member: globals.member.clone(),
@@ -93,6 +115,9 @@ impl Session {
     pub(crate) fn call<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.set_timeout(self.request_timeout);
+        if let Some(value) = &self.authorization {
+            request.metadata_mut().insert("authorization", value.clone());
+        }
         request
     }
 

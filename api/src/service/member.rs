@@ -150,12 +150,10 @@ impl MemberService for MemberApi {
             let time = request.time.as_ref().map(|_| at.to_string()).unwrap_or_default();
             let list = format!("{}/rights time={time}", request.parent);
             let page = page(request.page_size, &request.page_token, &list)?;
-            let id;
-            let of = if request.parent == "members/-" {
-                RightsOf::Everybody
-            } else {
-                id = names::member(&request.parent)?;
-                RightsOf::Member(&id, &request.parent)
+            let member = names::member_or_all(&request.parent)?;
+            let of = match &member {
+                None => RightsOf::Everybody,
+                Some(id) => RightsOf::Member(id, &request.parent),
             };
             let found = self.0.members.rights(&context, of, at, &page).await?;
             let (rights, next_page_token) = written(found, grants::write_right);

@@ -7,6 +7,8 @@
     reason = "each test binary uses a part of this"
 )]
 
+pub mod document;
+pub mod probe;
 pub mod raw;
 
 use std::{

@@ -47,10 +47,26 @@ impl tonic::codec::Decoder for Bytes {
 
 /// Calls a method with one message and gives how it ended, or OK once an answer began.
 pub async fn call(channel: Channel, path: &str, body: Vec<u8>) -> tonic::Status {
+    call_with(channel, path, body, &[]).await
+}
+
+/// The same with metadata.
+pub async fn call_with(
+    channel: Channel,
+    path: &str,
+    body: Vec<u8>,
+    metadata: &[(&'static str, &str)],
+) -> tonic::Status {
     let mut client = Grpc::new(channel);
-    client.ready().await.unwrap();
+    if let Err(error) = client.ready().await {
+        return tonic::Status::from_error(error.into());
+    }
     let path: PathAndQuery = path.parse().unwrap();
-    match client.server_streaming(tonic::Request::new(body), path, Bytes).await {
+    let mut request = tonic::Request::new(body);
+    for (name, value) in metadata {
+        request.metadata_mut().append(*name, value.parse().unwrap());
+    }
+    match client.server_streaming(request, path, Bytes).await {
         Err(status) => status,
         Ok(response) => match response.into_inner().message().await {
             Err(status) => status,

@@ -17,6 +17,7 @@ pub(crate) enum Command {
     /// Adds or replaces a context; the first one becomes the current
     #[command(after_help = "Examples:
   allmende context add local --endpoint https://127.0.0.1:7443 --ca ca.crt --cert lemgo.crt --key lemgo.key --member m-05766044
+  allmende context add amt --endpoint https://api.example.org --ca ca.crt --issuer https://id.example.org --client-id allmende-cli
   allmende context add treasurer --endpoint https://api.example.org --ca ca.crt --cert t.crt --key t.key --use")]
     Add {
         /// Its name
@@ -33,6 +34,18 @@ pub(crate) enum Command {
         /// Its key, PEM
         #[arg(long, value_name = "FILE", requires = "cert")]
         key: Option<PathBuf>,
+        /// OpenID provider to sign in at (allmende login): its issuer
+        #[arg(long, value_name = "URL", requires = "client_id")]
+        issuer: Option<String>,
+        /// Who this program is at the provider
+        #[arg(long, value_name = "ID", requires = "issuer")]
+        client_id: Option<String>,
+        /// What is asked for at the provider (default: openid)
+        #[arg(long, value_name = "TEXT", requires = "issuer")]
+        scope: Option<String>,
+        /// Authorities of the provider, PEM (default: those of the system)
+        #[arg(long, value_name = "FILE", requires = "issuer")]
+        issuer_ca: Option<PathBuf>,
         /// The member's kubeconfig, to read credentials with
         #[arg(long, value_name = "FILE")]
         kubeconfig: Option<PathBuf>,
@@ -62,7 +75,19 @@ pub(crate) fn run(command: Command, globals: &Globals) -> Result<(), Failure> {
     let mut config = Config::read(&path)?;
     let printer = Printer::new(globals.output, globals.lang());
     match command {
-        Command::Add { context_name, endpoint, ca, cert, key, kubeconfig, make_current } => {
+        Command::Add {
+            context_name,
+            endpoint,
+            ca,
+            cert,
+            key,
+            issuer,
+            client_id,
+            scope,
+            issuer_ca,
+            kubeconfig,
+            make_current,
+        } => {
             if !endpoint.starts_with("https://") {
                 return Err(Failure::Usage(format!("{endpoint}: expected https://host:port")));
             }
@@ -71,6 +96,10 @@ pub(crate) fn run(command: Command, globals: &Globals) -> Result<(), Failure> {
                 ca: found(&ca)?,
                 cert: cert.as_deref().map(found).transpose()?,
                 key: key.as_deref().map(found).transpose()?,
+                issuer,
+                client_id,
+                scope,
+                issuer_ca: issuer_ca.as_deref().map(found).transpose()?,
                 member: globals.member.as_deref().map(|member| id_of(member).to_owned()),
                 kubeconfig: kubeconfig.as_deref().map(found).transpose()?,
             };

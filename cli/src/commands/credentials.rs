@@ -70,7 +70,7 @@ pub(super) async fn run(args: Args, session: &Session) -> Result<(), Failure> {
             let headers = [session.lang.pick("SCHLÜSSEL", "KEY"), session.lang.pick("WERT", "VALUE")];
             session.printer.rows(&headers, shown.into_iter().map(|(key, value)| vec![key, value]).collect())
         }
-        Format::Json | Format::Yaml => session.printer.value(&serde_json::json!(shown)),
+        Format::Json | Format::Yaml | Format::Csv => session.printer.value(&serde_json::json!(shown)),
     }
 }
 

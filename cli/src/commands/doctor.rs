@@ -13,7 +13,7 @@ use crate::{
     failure::Failure,
     language::Lang,
     output::Printer,
-    session::client_tls,
+    session::{authorization, client_tls},
 };
 
 /// Checks configuration, certificates and the way to the API
@@ -35,6 +35,10 @@ pub(crate) async fn run(_: Args, globals: &Globals) -> Result<(), Failure> {
     good("TLS", lang.pick("Zertifikate und Schlüssel sind lesbar", "certificates and key are readable"))?;
     let mut request = Request::new(ListOfferingsRequest { page_size: 1, ..ListOfferingsRequest::default() });
     request.set_timeout(globals.request_timeout);
+    if let Some(value) = authorization(name, context).await? {
+        good(lang.pick("Zugangstoken", "access token"), context.issuer.as_deref().unwrap_or_default())?;
+        request.metadata_mut().insert("authorization", value);
+    }
     match CatalogServiceClient::new(channel).list_offerings(request).await {
         Ok(_) => {
             good("API", &context.endpoint)?;
@@ -55,8 +59,8 @@ pub(crate) async fn run(_: Args, globals: &Globals) -> Result<(), Failure> {
 fn own_certificate(context: &Context, lang: Lang, printer: &Printer) -> Result<(), Failure> {
     let (Some(cert), Some(key)) = (&context.cert, &context.key) else {
         printer.note(lang.pick(
-            "! kein Zertifikat: die API kennt uns nicht",
-            "! no certificate: the API will not know us",
+            "! kein Zertifikat: die API kennt uns nur mit einem Zugangstoken (allmende login)",
+            "! no certificate: the API knows us by an access token only (allmende login)",
         ));
         return Ok(());
     };

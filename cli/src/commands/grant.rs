@@ -17,7 +17,7 @@ pub(crate) enum Command {
   allmende member grant create --principal allmende://principal/kasse-amt-nord --role accountant
   allmende member grant create --principal allmende://principal/b --role approver --deputy --until 2026-12-31T23:00:00Z")]
     Create {
-        /// Identity text of its certificate
+        /// Whom: allmende://principal/NAME, allmende://issuer/ALIAS/SUBJECT, or another member
         #[arg(long, value_name = "URI")]
         principal: String,
         /// What it may do
@@ -26,7 +26,7 @@ pub(crate) enum Command {
         /// From when on (UTC; default: now)
         #[arg(long, value_name = "TIME")]
         from: Option<jiff::Timestamp>,
-        /// Until when (UTC; default: without end)
+        /// Until when (UTC; default: without end; needed for auditors and deputies)
         #[arg(long, value_name = "TIME")]
         until: Option<jiff::Timestamp>,
         /// In place of another: shown as "i. V."
@@ -103,7 +103,10 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::List => {
             let request = ListGrantsRequest { parent: session.member(None)?, ..ListGrantsRequest::default() };
             let all = list!(session.members().list_grants(request) => grants);
-            session.printer.list(&all, &["name", "principal", "role", "valid_from", "valid_until", "deputy"])
+            session.printer.list(
+                &all,
+                &["name", "principal", "role", "valid_from", "valid_until", "deputy", "granted_by"],
+            )
         }
         Command::Revoke { id, confirm, change: args } => {
             let name = session.of_member("grants", &id)?;

@@ -9,7 +9,7 @@ use allmende_proto::v1::{
 use clap::{Args, Subcommand, ValueEnum};
 use prost_types::FieldMask;
 
-use super::{bill_to, grant, register};
+use super::{bill_to, grant, register, rights};
 use crate::{
     arguments::{ChangeArgs, numbered},
     document,
@@ -67,6 +67,9 @@ A file holds CreateMemberRequest objects in proto JSON form; a list onboards one
     /// Who may act for a member (Rechte)
     #[command(subcommand)]
     Grant(grant::Command),
+    /// Who may do what for a member, and since when
+    #[command(after_help = rights::EXAMPLES)]
+    Rights(rights::RightsArgs),
 }
 
 /// Kinds of bodies without a register key.
@@ -159,6 +162,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::RegisterList => register::list(session).await,
         Command::RegisterGet { register_key } => register::get(register_key, session).await,
         Command::BillTo(command) => bill_to::run(command, session).await,
+        Command::Rights(args) => rights::run(args, session).await,
         Command::Grant(command) => grant::run(command, session).await,
     }
 }

@@ -12,12 +12,14 @@ mod download;
 mod grant;
 mod instance;
 mod invoice;
+mod login;
 mod member;
 mod offering;
 mod operation;
 mod preflight;
 mod quota;
 mod register;
+mod rights;
 mod run;
 mod store;
 mod tenant;
@@ -33,6 +35,12 @@ pub(crate) enum Command {
     /// Installations this program talks to, and as whom
     #[command(subcommand)]
     Context(context::Command),
+    /// Signs in at the OpenID provider of the context
+    Login(login::LoginArgs),
+    /// Forgets the token, here and at the provider
+    Logout(login::LogoutArgs),
+    /// Shows as whom the API sees you, and what you may do
+    Whoami(login::WhoAmIArgs),
     /// Members of the cooperative, their bill-tos and grants (Mitglieder)
     #[command(subcommand)]
     Member(member::Command),
@@ -93,12 +101,15 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     let command = match cli.command {
         Command::Context(command) => return context::run(command, globals),
         Command::Audit(audit::Command::Verify(args)) => return audit::run_offline(&args, globals),
+        Command::Login(args) => return login::login(args, globals).await,
+        Command::Logout(args) => return login::logout(args, globals).await,
         Command::Doctor(args) => return doctor::run(args, globals).await,
         Command::Completion(args) => return completion::run(args, globals),
         other => other,
     };
-    let session = &Session::open(globals)?;
+    let session = &Session::open(globals).await?;
     match command {
+        Command::Whoami(args) => login::who_am_i(args, session).await,
         Command::Member(command) => member::run(command, session).await,
         Command::Cluster(command) => cluster::run(command, session).await,
         Command::Store(command) => store::run(command, session).await,
@@ -116,6 +127,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(command) => audit::run(command, session).await,
         Command::Operation(command) => operation::run(command, session).await,
         // Done above, without a session.
-        Command::Context(_) | Command::Doctor(_) | Command::Completion(_) => Ok(()),
+        Command::Context(_)
+        | Command::Login(_)
+        | Command::Logout(_)
+        | Command::Doctor(_)
+        | Command::Completion(_) => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use super::money;
 use crate::{language::Lang, quantity::resources_text};
 
 /// What stands where nothing is.
-const NOTHING: &str = "-";
+pub(super) const NOTHING: &str = "-";
 
 /// The field at `path` (`population.inhabitants`).
 pub(super) fn at(message: &DynamicMessage, path: &str, lang: Lang) -> String {

@@ -1,6 +1,7 @@
 //! Printing: canonical proto JSON, the same as YAML, or tables made from the contract's descriptors.
 
 mod cell;
+mod csv;
 mod label;
 mod money;
 mod table;
@@ -35,6 +36,7 @@ impl Printer {
         match self.format {
             Format::Table => self.text(&table::detail(&message, self.lang)),
             Format::Json | Format::Yaml => self.value(&canonical(&message)?),
+            Format::Csv => Err(no_csv()),
         }
     }
 
@@ -51,6 +53,10 @@ impl Printer {
                 let values: Result<Vec<Value>, Failure> = messages.iter().map(canonical).collect();
                 self.value(&Value::Array(values?))
             }
+            Format::Csv => {
+                let text = csv::list(&messages, columns, self.lang);
+                self.bytes(&text.map_err(|error| Failure::Local(error.to_string()))?)
+            }
         }
     }
 
@@ -60,6 +66,7 @@ impl Printer {
             Format::Yaml => {
                 serde_saphyr::to_string(value).map_err(|error| Failure::Local(error.to_string()))?
             }
+            Format::Csv => return Err(no_csv()),
             Format::Table | Format::Json => {
                 serde_json::to_string_pretty(value).map_err(|error| Failure::Local(error.to_string()))?
             }
@@ -97,6 +104,10 @@ impl Printer {
 pub(crate) fn note(text: &str) {
     // A closed standard error must not end the work.
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn no_csv() -> Failure {
+    Failure::Usage("csv is for lists: use -o json or -o yaml here".to_owned())
 }
 
 fn canonical(message: &DynamicMessage) -> Result<Value, Failure> {

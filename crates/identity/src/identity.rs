@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::http_client::percent_encoded;
+use crate::http_client::{percent_decoded, percent_encoded};
 use x509_parser::{extensions::GeneralName, prelude::FromDer};
 
 /// Who a certificate is for.
@@ -90,20 +90,6 @@ fn subject_of(text: &str) -> Option<Identity> {
     let sound = is_name(issuer) && !subject.is_empty() && subject.len() <= SUBJECT_MAX;
     let canonical = percent_encoded(&subject) == encoded && !subject.chars().any(char::is_control);
     (sound && canonical).then(|| Identity::Subject { issuer: issuer.to_owned(), subject })
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let pair = [rest.next()?, rest.next()?];
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&pair).ok()?, 16).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 impl Identity {

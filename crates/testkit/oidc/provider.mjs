@@ -11,7 +11,10 @@ import { createServer } from 'node:http';
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
 
-const { default: Provider } = await import(pathToFileURL(`${process.argv[2]}/node_modules/oidc-provider/lib/index.js`));
+const installed = (file) => import(pathToFileURL(`${process.argv[2]}/node_modules/oidc-provider/lib/${file}`));
+const { default: Provider } = await installed('index.js');
+// One store for all: codes and refresh tokens outlive a change of keys.
+const adapter = (await installed('adapters/memory_adapter.js')).createMemoryAdapter();
 
 const AUDIENCE = 'allmende-api';
 const RESOURCE = 'https://api.allmende.example';
@@ -26,13 +29,13 @@ function rotate() {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const fresh = { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), alg: 'RS256', use: 'sig' };
   keys = [fresh, ...keys.slice(0, 1)];
-  // The store of codes and refresh tokens is the module's: it lives on.
   provider = new Provider(issuer, configuration());
   callback = provider.callback();
 }
 
 function configuration() {
   return {
+    adapter,
     jwks: { keys },
     cookies: { keys: ['test'] },
     clients: [{

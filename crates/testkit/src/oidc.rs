@@ -54,6 +54,8 @@ impl OidcProvider {
         let first = tokio::time::timeout(LIMIT, lines.next_line()).await.expect("a start in time");
         let said: Value = serde_json::from_str(&first.expect("output").expect("a line")).expect("JSON");
         let issuer = said["issuer"].as_str().expect("an issuer").to_owned();
+        // It may say more: a closed pipe would end it.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Some(Self { issuer, _child: child })
     }
 
