@@ -171,6 +171,8 @@ fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, held: &[Held]) -> O
     let has =
         |role: Role| held.iter().find(|have| have.role == role).map(|have| (role.to_string(), have.deputy));
     match (allow, identity, scope) {
+        // A cluster's certificate is for its operator program, which needs none of it.
+        (Allow::Known, Identity::Cluster(_) | Identity::Component(_), _) => None,
         (Allow::Known, _, _) => Some(("known".to_owned(), false)),
         (Allow::Cooperative(role), _, _) => has(role),
         (Allow::OwnCluster, Identity::Cluster(own), Scope::Cluster(cluster, _))
@@ -208,6 +210,6 @@ fn describe(allow: Allow) -> String {
         Allow::Member(role) => format!("the member's {role}"),
         Allow::Cooperative(role) => format!("the {role}"),
         Allow::OwnCluster => "the cluster itself".to_owned(),
-        Allow::Known => "everybody with an identity".to_owned(),
+        Allow::Known => "people and services".to_owned(),
     }
 }

@@ -13,7 +13,7 @@ pub enum Allow {
     Cooperative(Role),
     /// Is the operator program of the cluster that the call names (cluster certificate).
     OwnCluster,
-    /// Has any verified identity.
+    /// Is a person or a service with any verified identity.
     Known,
 }
 
@@ -134,9 +134,9 @@ impl Row {
     }
 }
 
-/// The row of a request's path: one slash, then the full name, letter by letter.
-pub fn row_of_path(path: &str) -> Option<&'static Row> {
-    path.strip_prefix('/').and_then(row)
+/// The row of a request's address: one slash, then the full name, letter by letter, and nothing behind it.
+pub fn row_of(address: &http::Uri) -> Option<&'static Row> {
+    if address.query().is_some() { None } else { address.path().strip_prefix('/').and_then(row) }
 }
 
 /// The row of an RPC by its full name; none means denied.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures::FutureExt;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
@@ -107,8 +107,7 @@ impl CallLayer {
         S::Error: Send + 'static,
     {
         let started = Instant::now();
-        let path = request.uri().path().to_owned();
-        let rpc = policy::row_of_path(&path).map_or("unknown", |row| row.rpc);
+        let rpc = policy::row_of(request.uri()).map_or("unknown", |row| row.rpc);
         let span = tracing::info_span!(
             "call",
             rpc,
@@ -141,7 +140,10 @@ impl CallLayer {
         S::Future: Send + 'static,
         S::Error: Send + 'static,
     {
-        let row = policy::row_of_path(request.uri().path());
+        if let Some(refused) = no_grpc(&request) {
+            return Ok(Ok(refused));
+        }
+        let row = policy::row_of(request.uri());
         let shown = Shown::of(request.headers(), request.extensions());
         let who = self.authentication.check(shown, row, request.uri().path()).await?;
         let caller = who.identity.to_string();
@@ -172,6 +174,21 @@ impl CallLayer {
             Ok(Ok(answer)) => Ok(answer),
         }
     }
+}
+
+/// The answer to what is no gRPC call at all (gRPC over HTTP/2, "Requests"): tonic itself takes any method and content type.
+fn no_grpc(request: &Request<Body>) -> Option<Response<Body>> {
+    let kind = request.headers().get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+    let status = if request.method() != Method::POST {
+        StatusCode::METHOD_NOT_ALLOWED
+    } else if !matches!(kind, Some(b"application/grpc" | b"application/grpc+proto")) {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    } else {
+        return None;
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    Some(response)
 }
 
 /// tonic calls it INTERNAL when a request cannot be decoded. That is the sender's mistake and must not look like ours: every INTERNAL of

@@ -176,8 +176,23 @@ pub fn named(text: &str) -> Vec<u8> {
 /// What the attacker learns.
 pub fn answer(status: &Status) -> String {
     use std::error::Error;
-    if status.source().is_some() {
-        return "the connection is refused in the handshake".to_owned();
+    if let Some(mut cause) = status.source() {
+        // TLS errors lie deep in the chain of causes.
+        while let Some(deeper) = cause.source() {
+            cause = deeper;
+        }
+        let text = cause.to_string();
+        let tls = text.contains("alert")
+            || text.contains("certificate")
+            || text.contains("reset")
+            || text.contains("closed");
+        return if text.contains("header_list_way_too_large") {
+            "the connection is ended: headers too large".to_owned()
+        } else if tls {
+            "the connection is refused".to_owned()
+        } else {
+            format!("the call is ended: {text}")
+        };
     }
     match reason(status) {
         reason if reason.is_empty() => format!("`{}`", code_text(status.code())),

@@ -2,7 +2,7 @@
 
 use allmende_api::authz::policy::{Allow, TABLE};
 use http::{Method, Request, Uri};
-use tonic::{Code, Status, body::Body, transport::Channel};
+use tonic::{Code, body::Body, transport::Channel};
 use tower::{Service, ServiceExt};
 
 use super::{A, B, Table, World, named};
@@ -16,23 +16,29 @@ pub async fn try_all(world: &World, table: &mut Table) {
     methods_of_others(world, table).await;
 }
 
+/// What A may have: only the path or the request's form is wrong.
+fn own() -> Vec<u8> {
+    named(&format!("members/{A}"))
+}
+
 async fn paths(world: &World, table: &mut Table) {
     for path in [
-        "//allmende.v1.MemberService/ListMembers",
-        "/allmende.v1.MemberService//ListMembers",
-        "/allmende.v1.MemberService/ListMembers/",
-        "/allmende.v1.MemberService%2FListMembers",
-        "/allmende.v1.memberservice/listmembers",
-        "/allmende.v1.MemberService/%4CistMembers",
-        "/ALLMENDE.V1.MEMBERSERVICE/LISTMEMBERS",
-        "/allmende.v1.MemberService/../MemberService/ListMembers",
-        "/MemberService/ListMembers",
+        "//allmende.v1.MemberService/GetMember",
+        "/allmende.v1.MemberService//GetMember",
+        "/allmende.v1.MemberService/GetMember/",
+        "/allmende.v1.MemberService%2FGetMember",
+        "/allmende.v1.memberservice/getmember",
+        "/allmende.v1.MemberService/%47etMember",
+        "/ALLMENDE.V1.MEMBERSERVICE/GETMEMBER",
+        "/allmende.v1.MemberService/../MemberService/GetMember",
+        "/MemberService/GetMember",
+        "/allmende.v1.MemberService/GetMember?member=operator",
         "/",
     ] {
-        table.denied("E34", format!("`:path` {path}"), &raw::call(world.channel_a(), path, Vec::new()).await);
+        table.denied("E34", format!("`:path` {path}"), &raw::call(world.channel_a(), path, own()).await);
     }
-    let path = "/allmende.v1.MemberService/ListMembers?member=operator";
-    table.denied("E34", format!("`:path` {path}"), &raw::call(world.channel_a(), path, Vec::new()).await);
+    let good = raw::call(world.channel_a(), "/allmende.v1.MemberService/GetMember", own()).await;
+    assert_eq!(good.code(), Code::Ok, "the path without a twist");
 }
 
 /// One request as it is; gives the gRPC status, or the HTTP status where there is none.
@@ -56,7 +62,7 @@ async fn raw_request(mut channel: Channel, request: Request<Body>) -> String {
 async fn requests(world: &World, table: &mut Table) {
     let path = "/allmende.v1.MemberService/GetMember";
     let message = || {
-        let body = named(&format!("members/{B}"));
+        let body = own();
         let mut framed = vec![0];
         framed.extend(u32::try_from(body.len()).unwrap().to_be_bytes());
         framed.extend(body);
@@ -65,6 +71,8 @@ async fn requests(world: &World, table: &mut Table) {
     for (attempt, method, kind) in [
         ("content-type application/grpc-web", Method::POST, "application/grpc-web"),
         ("content-type application/json", Method::POST, "application/json"),
+        ("content-type application/grpc-something", Method::POST, "application/grpc-something"),
+        ("content-type application/x-www-form-urlencoded", Method::POST, "application/x-www-form-urlencoded"),
         ("method GET", Method::GET, "application/grpc"),
         ("method PUT", Method::PUT, "application/grpc"),
     ] {
