@@ -185,7 +185,6 @@ impl World {
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(6), "{said}");
-            println!("refused: {said}");
             return None;
         }
         let caller: Value = serde_json::from_slice(&output.stdout).unwrap();
