@@ -37,7 +37,8 @@ pub async fn play(world: &World, month: Month) -> Work {
     }
 }
 
-async fn onboard(world: &World, month: Month) {
+/// The cooperative, its members and what they may order.
+pub async fn onboard(world: &World, month: Month) {
     let caller = &world.caller;
     let members = MemberServiceClient::new(caller.channel(OPERATOR));
     caller
@@ -196,7 +197,7 @@ async fn until_run(
 }
 
 /// Waits until the quota of a tenant's services is as the orders need it: no fact tells that, the workspace has not changed.
-async fn services(world: &World, member: &Member, generation: u64) {
+pub async fn services(world: &World, member: &Member, generation: u64) {
     let tenants = TenantServiceClient::new(world.caller.channel(&member.identity()));
     let name = member.tenant_name();
     until(&format!("{name} is ready in generation {generation}"), async || {
@@ -209,7 +210,7 @@ async fn services(world: &World, member: &Member, generation: u64) {
 }
 
 /// Waits until a fact of the cluster has arrived, and with it all that came before it.
-async fn fact(world: &World, subject: &str, kind: &str, generation: u64) {
+pub async fn fact(world: &World, subject: &str, kind: &str, generation: u64) {
     until(&format!("{subject} is {kind} in generation {generation}"), async || {
         let all = records(&world.etcd).await;
         all.iter()
