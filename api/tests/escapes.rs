@@ -16,6 +16,7 @@ async fn every_attempt_is_denied_and_changes_nothing() {
     escape::certificates::try_all(&world, &mut table).await;
     escape::names::try_all(&world, &mut table).await;
     escape::tokens::try_all(&world, &mut table).await;
+    escape::frames::try_all(&world, &mut table).await;
     escape::wire::try_all(&world, &mut table).await;
     assert_eq!(world.api.dump().await, before, "no attempt changes anything");
     audited(&world).await;

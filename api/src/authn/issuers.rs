@@ -200,6 +200,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_guide_is_a_sound_file() {
+        allmende_identity::install_crypto_provider();
+        let guide = include_str!("../../../docs/guides/signing-in.md");
+        let example = guide.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        assert_eq!(Issuers::parse(example).unwrap().groups().len(), 2);
+    }
+
+    #[test]
     fn everything_that_is_wrong_with_the_file_is_named() {
         allmende_identity::install_crypto_provider();
         let text = format!(

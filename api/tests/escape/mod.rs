@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "a part of a test")]
 
 pub mod certificates;
+pub mod frames;
 pub mod names;
 pub mod tokens;
 pub mod wire;
