@@ -28,6 +28,14 @@ struct Outcome {
 async fn nobody_leaves_the_own_tenant_and_every_attempt_is_on_record() {
     let yard = Yard::open().await;
     let rows = attempts::all(&yard).await;
+    let outcomes = tried(&yard, rows).await;
+    document::settle_section("escapes.md", "cluster", &table(&outcomes));
+    let outcomes = tried(&yard, attempts::operator::rows()).await;
+    document::settle_section("escapes.md", "operator", &table(&outcomes));
+}
+
+/// Tries all rows; panics with everything that went wrong.
+async fn tried(yard: &Yard, rows: Vec<Row>) -> Vec<Outcome> {
     let mut wrong = Vec::new();
     let mut outcomes = Vec::new();
     let mut before = read(&yard.administrator).await;
@@ -49,10 +57,10 @@ async fn nobody_leaves_the_own_tenant_and_every_attempt_is_on_record() {
     }
     let log = records(&yard.kubernetes);
     for outcome in &outcomes {
-        wrong.extend(unrecorded(&yard, outcome, &log));
+        wrong.extend(unrecorded(yard, outcome, &log));
     }
     assert!(wrong.is_empty(), "{} of the attempts went wrong:\n{}", wrong.len(), wrong.join("\n"));
-    document::settle_section("escapes.md", "cluster", &table(&outcomes));
+    outcomes
 }
 
 /// The id under which a request stands in the audit log.
@@ -82,7 +90,11 @@ fn unrecorded(yard: &Yard, outcome: &Outcome, log: &HashMap<String, Record>) -> 
                     answer.code
                 ));
             }
-            Some(record) if is_written_at_home(ask) && answer.text.contains("ValidatingAdmissionPolicy") => {
+            Some(record)
+                if is_written_at_home(ask)
+                    && ask.who != Who::Operator
+                    && answer.text.contains("ValidatingAdmissionPolicy") =>
+            {
                 if record.tenant.as_deref() != Some("m-05374048/prod") {
                     wrong.push(format!("{id} {} does not name the tenant: {:?}", ask.line(), record.tenant));
                 }

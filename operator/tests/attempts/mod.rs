@@ -5,6 +5,7 @@
 mod namespaces;
 mod network;
 mod objects;
+pub(crate) mod operator;
 mod pods;
 mod reads;
 mod rights;

@@ -126,13 +126,16 @@ async fn e13(yard: &Yard) -> Row {
     );
     let ops = json!([{"op": "replace", "path": "/status/used/pods", "value": "0"}]);
     asks.extend(each(&ALL, |who| Ask::patches(who, &status, &freed, &ops)));
+    asks.extend(each(&ALL, |who| {
+        [OWN, OWN_SERVICES, OTHER].map(|name| Ask::delete(who, format!("/api/v1/namespaces/{name}"))).into()
+    }));
     let forged = json!({"metadata": {"labels": {"allmende.eu/managed-by": "allmende-operator"}}});
     asks.extend(each(&ALL, |who| {
         vec![Ask::post(who, core(OWN, "secrets"), &named("v1", "Secret", "forged", forged.clone()))]
     }));
     Row::new(
         "E13",
-        "change or delete what the operator made: quota, LimitRange, NetworkPolicy, RoleBinding, default account, binding",
+        "change or delete what the operator made: quota, LimitRange, NetworkPolicy, RoleBinding, default account, binding, the namespaces themselves",
         "four kinds of patch, PUT, DELETE, DELETE in the foreground, DELETE of all; `resourcequotas/status`; the label on something else",
         asks,
     )

@@ -20,6 +20,10 @@ pub enum Who {
     Cluster,
     /// The other member's admin.
     Neighbour,
+    /// Somebody who stole the operator's account.
+    Operator,
+    /// The controller of Kubernetes that ends namespaces.
+    Kubernetes,
     /// Nobody: no certificate, no token.
     Nobody,
 }
@@ -131,6 +135,7 @@ pub fn refuser(answer: &Answer) -> Option<String> {
         ("violates PodSecurity", "Pod Security"),
         ("exceeded quota", "quota"),
         ("attempting to grant RBAC permissions not currently held", "RBAC (no rights that one lacks)"),
+        ("this namespace may not be deleted", "Kubernetes itself"),
         ("is immutable", "schema"),
         ("cannot ", "RBAC"),
         ("error looking up service account", "service account is not there"),

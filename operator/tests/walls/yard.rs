@@ -126,11 +126,13 @@ impl Yard {
             (Who::Viewer, "m-05374048-viewer", "allmende:m-05374048:viewer"),
             (Who::Neighbour, "m-05766044-admin", "allmende:m-05766044:admin"),
             (Who::Cluster, "cluster-administrator", "system:masters"),
+            (Who::Kubernetes, "system:serviceaccount:kube-system:namespace-controller", "system:masters"),
         ];
         for (who, user, group) in people {
             let client = Client::try_from(self.kubernetes.config_for(user, group).await).unwrap();
             self.callers.insert(who, (user.to_owned(), client));
         }
+        self.callers.insert(Who::Operator, (chart::OPERATOR.to_owned(), self.operator.client.clone()));
         self.callers.insert(Who::Nobody, ("system:anonymous".to_owned(), self.with_user(json!({})).await));
         // The widest role that an admin can give to an account, given by the admin.
         let app = named("v1", "ServiceAccount", "app", json!({}));

@@ -16,9 +16,29 @@ const MEMORY: &str = "requests.memory";
 const STORAGE: &str = "requests.storage";
 const PODS: &str = "pods";
 
+/// How many objects of a kind fit into a namespace. Nobody pays for them, but all share the store they lie in: far above what people need,
+/// far below what would hurt others.
+const COUNTS: [(&str, i64); 15] = [
+    ("configmaps", 500),
+    ("secrets", 1000),
+    ("services", 100),
+    ("persistentvolumeclaims", 100),
+    ("replicationcontrollers", 100),
+    ("count/serviceaccounts", 100),
+    ("count/deployments.apps", 100),
+    ("count/statefulsets.apps", 100),
+    ("count/replicasets.apps", 2000),
+    ("count/jobs.batch", 1000),
+    ("count/cronjobs.batch", 100),
+    ("count/ingresses.networking.k8s.io", 100),
+    ("count/networkpolicies.networking.k8s.io", 100),
+    ("count/roles.rbac.authorization.k8s.io", 100),
+    ("count/rolebindings.rbac.authorization.k8s.io", 100),
+];
+
 pub(super) fn build(plan: &NamespacePlan) -> ResourceQuota {
     let amounts = plan.quota;
-    let hard = BTreeMap::from([
+    let mut hard = BTreeMap::from([
         (CPU.to_owned(), from_milli(amounts.cpu_milli)),
         (MEMORY.to_owned(), from_whole(amounts.memory_bytes)),
         (STORAGE.to_owned(), from_whole(amounts.storage_bytes)),
@@ -29,6 +49,7 @@ pub(super) fn build(plan: &NamespacePlan) -> ResourceQuota {
         ("services.nodeports".to_owned(), from_whole(0)),
         ("services.loadbalancers".to_owned(), from_whole(0)),
     ]);
+    hard.extend(COUNTS.map(|(name, count)| (name.to_owned(), from_whole(count))));
     ResourceQuota {
         metadata: metadata(plan, OBJECT_NAME),
         spec: Some(ResourceQuotaSpec { hard: Some(hard), ..ResourceQuotaSpec::default() }),
