@@ -2,6 +2,8 @@
 
 mod cluster;
 
+use std::collections::BTreeMap;
+
 use allmende_crds::StepState;
 use allmende_testkit::kubernetes::TestKubernetes;
 use cluster::{
@@ -50,8 +52,10 @@ async fn a_quota_that_is_not_enforced_keeps_the_tenant_unready_and_without_right
     assert!(!operator.writes(&kubernetes, "m-pend-prod").iter().any(rights));
     // The quota controller comes back.
     let quotas: Api<ResourceQuota> = Api::namespaced(admin(&kubernetes).await, "m-pend-prod");
-    let hard = quotas.get("allmende").await.unwrap().spec.unwrap().hard;
-    let enforced = json!({"status": {"hard": hard, "used": {}}});
+    let hard = quotas.get("allmende").await.unwrap().spec.unwrap().hard.unwrap();
+    // Without a count of what is used, the API server would refuse what the quota counts.
+    let used: BTreeMap<&String, &str> = hard.keys().map(|name| (name, "0")).collect();
+    let enforced = json!({"status": {"hard": hard, "used": used}});
     quotas.patch_status("allmende", &PatchParams::default(), &Patch::Merge(enforced)).await.unwrap();
     until_condition(&api, "m-pend-prod", "Ready", "True", "Converged").await;
     assert!(operator.writes(&kubernetes, "m-pend-prod").iter().any(rights));

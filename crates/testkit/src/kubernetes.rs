@@ -24,9 +24,8 @@ use crate::etcd::{free_port, tool};
 
 /// Longest wait for the API server to be ready.
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// What the audit log keeps: who did what to which object, no bodies.
-const AUDIT_POLICY: &str =
-    "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
+/// What the audit log keeps: the policy of the local cluster, so that tests see what an operator of a cluster would see.
+const AUDIT_POLICY: &str = include_str!("../../../deploy/local/audit.yaml");
 
 /// One answered request.
 #[derive(Debug, Clone, PartialEq, Eq)]
