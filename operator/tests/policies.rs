@@ -42,15 +42,11 @@ async fn administrators_members_and_kubernetes_go_on_with_their_work() {
         Ask::delete(Who::Kubernetes, format!("/apis/allmende.eu/v1alpha1/tenants/{OTHER}?dryRun=All")),
         Ask::delete(Who::Kubernetes, core(OWN, "resourcequotas/allmende?dryRun=All")),
     ];
-    let dry = |ask: Ask| Ask {
-        path: format!("{}{}dryRun=All", ask.path, if ask.path.contains('?') { '&' } else { '?' }),
-        ..ask
-    };
     asks.extend(
-        Ask::patches(Who::Cluster, &format!("/api/v1/namespaces/{OWN}"), &team, &ops).into_iter().map(dry),
+        Ask::patches(Who::Cluster, &format!("/api/v1/namespaces/{OWN}"), &team, &ops).iter().map(Ask::dry),
     );
     asks.extend(
-        Ask::patches(Who::Admin, &core(OWN, "serviceaccounts/default"), &pull, &pulls).into_iter().map(dry),
+        Ask::patches(Who::Admin, &core(OWN, "serviceaccounts/default"), &pull, &pulls).iter().map(Ask::dry),
     );
     for ask in &asks {
         yard.allowed(ask).await;

@@ -70,20 +70,26 @@ async fn the_charts_rights_are_enough_for_the_whole_life_of_a_tenant() {
 async fn nobody_gets_rights_while_the_policies_do_not_hold() {
     let (kubernetes, operator) = start().await;
     let client = admin(&kubernetes).await;
+    let api = Api::all(operator.client.clone());
+    let before = tenant("m-before-prod", |_| {});
+    api.create(&PostParams::default(), &before).await.unwrap();
+    until_condition(&api, "m-before-prod", "Ready", "True", "Converged").await;
     chart::remove_binding(&client, "allmende-operator-rights").await;
-    let binding = json!({
+    let everybody: RoleBinding = serde_json::from_value(json!({
         "metadata": {"name": "x"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
         "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:authenticated"}],
-    });
-    let api = Api::all(operator.client.clone());
+    }))
+    .unwrap();
+    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+    let there: Api<RoleBinding> = Api::namespaced(client.clone(), "m-before-prod");
+    eventually("the policy acts no more", async || there.create(&dry_run, &everybody).await.is_ok()).await;
+
     api.create(&PostParams::default(), &tenant("m-open-prod", |_| {})).await.unwrap();
     let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), "m-open-prod");
     let open = until_condition(&api, "m-open-prod", "Ready", "False", "WallsNotProven").await;
     assert!(open.status.unwrap().message.contains("policies"), "it says what to look at");
     assert!(bindings.list(&Default::default()).await.unwrap().items.is_empty(), "rights were given");
-    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-    bindings.create(&dry_run, &serde_json::from_value(binding).unwrap()).await.unwrap();
 
     chart::restore(&kubernetes, &chart::chart().join("tests/default.yaml"));
     until_condition(&api, "m-open-prod", "Ready", "True", "Converged").await;

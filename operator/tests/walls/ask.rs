@@ -97,6 +97,12 @@ impl Ask {
         self
     }
 
+    /// The same without effect.
+    pub fn dry(&self) -> Self {
+        let sign = if self.path.contains('?') { '&' } else { '?' };
+        Self { path: format!("{}{sign}dryRun=All", self.path), ..self.clone() }
+    }
+
     pub fn refused_with(mut self, codes: &[u16]) -> Self {
         self.codes = codes.to_vec();
         self

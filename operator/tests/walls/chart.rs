@@ -6,7 +6,10 @@ use std::{
 };
 
 use allmende_testkit::{etcd::tool, kubernetes::TestKubernetes};
-use k8s_openapi::api::{admissionregistration::v1::ValidatingAdmissionPolicyBinding, core::v1::Namespace};
+use k8s_openapi::api::{
+    admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
+    core::v1::Namespace,
+};
 use kube::{
     Api, Client,
     api::{DeleteParams, PostParams},
@@ -19,6 +22,9 @@ use crate::cluster::{admin, eventually};
 pub const NAMESPACE: &str = "allmende-system";
 /// The operator's user.
 pub const OPERATOR: &str = "system:serviceaccount:allmende-system:allmende-operator";
+
+/// Name of a policy that is made after all others.
+const LAST: &str = "the-last";
 
 /// Installs all but what needs a node, with the values of a file beside the chart's tests, and waits until a policy refuses.
 pub async fn install(kubernetes: &TestKubernetes, values: &Path) {
@@ -69,19 +75,35 @@ fn apply(kubernetes: &TestKubernetes, objects: &[u8]) {
     assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
 }
 
-/// Policies act a moment after they are written.
+/// Policies act a moment after they are written, in the order in which they were: when one that comes last acts, all do.
 async fn until_policies_hold(client: &Client) {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let marked = serde_json::from_value(
-        json!({"metadata": {"name": "marked", "labels": {"allmende.eu/member": "m-x"}}}),
-    )
+    let policy: ValidatingAdmissionPolicy = serde_json::from_value(json!({
+        "metadata": {"name": LAST},
+        "spec": {
+            "matchConstraints": {"resourceRules": [
+                {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["namespaces"], "resourceNames": [LAST]},
+            ]},
+            "validations": [{"expression": "false"}],
+        },
+    }))
     .unwrap();
+    let binding: ValidatingAdmissionPolicyBinding = serde_json::from_value(json!({
+        "metadata": {"name": LAST}, "spec": {"policyName": LAST, "validationActions": ["Deny"]},
+    }))
+    .unwrap();
+    let (policies, bindings) = (Api::all(client.clone()), Api::all(client.clone()));
+    policies.create(&PostParams::default(), &policy).await.unwrap();
+    bindings.create(&PostParams::default(), &binding).await.unwrap();
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let tried = serde_json::from_value(json!({"metadata": {"name": LAST}})).unwrap();
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
     eventually("the policies hold", async || {
-        let answer = namespaces.create(&dry_run, &marked).await;
+        let answer = namespaces.create(&dry_run, &tried).await;
         matches!(answer, Err(kube::Error::Api(status)) if status.message.contains("ValidatingAdmissionPolicy"))
     })
     .await;
+    bindings.delete(LAST, &DeleteParams::default()).await.unwrap();
+    policies.delete(LAST, &DeleteParams::default()).await.unwrap();
 }
 
 /// Makes a namespace that belongs to nobody.
