@@ -13,7 +13,11 @@ use allmende_identity::{
     Acceptor, AcceptorLimits, Connection, Identity, ServerTls, ServerTlsPaths, install_crypto_provider,
 };
 use allmende_testkit::ca::{Leaf, TestCa};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, RootCertStore, SignatureAlgorithm, SignatureScheme, SupportedProtocolVersion,
+    client::ResolvesClientCert,
+    sign::{CertifiedKey, Signer, SigningKey},
+};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use tokio::{
     io::AsyncReadExt,
@@ -80,10 +84,48 @@ pub fn config(
         .with_root_certificates(roots);
     let mut config = match own {
         None => builder.with_no_client_auth(),
-        Some(leaf) => builder.with_client_auth_cert(chain(leaf), key(leaf)).unwrap(),
+        Some(leaf) => builder.with_client_cert_resolver(shows(chain(leaf), &key(leaf))),
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
     config
+}
+
+/// Shows a chain and signs with a key, whether they are sound and fit or not.
+#[derive(Debug)]
+struct Shows(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shows {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+pub fn shows(chain: Vec<CertificateDer<'static>>, key: &PrivateKeyDer<'_>) -> Arc<dyn ResolvesClientCert> {
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(key).unwrap();
+    Arc::new(Shows(Arc::new(CertifiedKey::new(chain, Arc::new(Stubborn(key))))))
+}
+
+/// Signs in its own way, whatever the server offers to take. A polite client would show nothing then.
+#[derive(Debug)]
+struct Stubborn(Arc<dyn SigningKey>);
+
+impl SigningKey for Stubborn {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        self.0.choose_scheme(&[
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ED25519,
+            SignatureScheme::RSA_PSS_SHA256,
+        ])
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.0.algorithm()
+    }
 }
 
 pub fn chain(leaf: &Leaf) -> Vec<CertificateDer<'static>> {
