@@ -1,7 +1,8 @@
 //! Settings of `allmende-api`: flags, or environment variables with the prefix `ALLMENDE_API_`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
+use allmende_identity::signer::{CommandSigner, FileSigner, Signer};
 use clap::Parser;
 
 /// Serves the gRPC API of Allmende.
@@ -36,6 +37,23 @@ pub struct Config {
     /// Revocation list, PEM. Without it nothing is revoked.
     #[arg(long, env = "ALLMENDE_API_CRL")]
     pub crl: Option<PathBuf>,
+    /// Certificate of the authority that signs for clusters which join, PEM; with --signer-key.
+    #[arg(
+        long,
+        env = "ALLMENDE_API_SIGNER_CERT",
+        requires = "signer_key",
+        conflicts_with = "signer_command"
+    )]
+    pub signer_cert: Option<PathBuf>,
+    /// Its key on P-256, PEM: readable by this program alone.
+    #[arg(long, env = "ALLMENDE_API_SIGNER_KEY", requires = "signer_cert")]
+    pub signer_key: Option<PathBuf>,
+    /// Program that signs in place of an authority in files: request on standard input, chain on standard output.
+    #[arg(long, env = "ALLMENDE_API_SIGNER_COMMAND")]
+    pub signer_command: Option<PathBuf>,
+    /// Life of a cluster's certificate, hours.
+    #[arg(long, env = "ALLMENDE_API_CLUSTER_CERTIFICATE_HOURS", default_value_t = 24, value_parser = clap::value_parser!(i64).range(1..=720))]
+    pub cluster_certificate_hours: i64,
     /// Trusted issuers of access tokens and their groups, TOML. Without it only certificates are taken.
     #[arg(long, env = "ALLMENDE_API_ISSUERS")]
     pub issuers: Option<PathBuf>,
@@ -54,4 +72,15 @@ pub struct Config {
     /// Longest time that a drain waits for calls under way, seconds.
     #[arg(long, env = "ALLMENDE_API_DRAIN_SECONDS", default_value_t = 20)]
     pub drain_seconds: u64,
+}
+
+impl Config {
+    /// Who signs for clusters; none: their certificates come from elsewhere.
+    pub fn signer(&self) -> Option<Arc<dyn Signer>> {
+        match (&self.signer_cert, &self.signer_key, &self.signer_command) {
+            (Some(cert), Some(key), _) => Some(Arc::new(FileSigner { cert: cert.clone(), key: key.clone() })),
+            (_, _, Some(program)) => Some(Arc::new(CommandSigner { program: program.clone() })),
+            _ => None,
+        }
+    }
 }

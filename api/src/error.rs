@@ -52,6 +52,8 @@ pub enum AppError {
     Unauthenticated,
     /// The access token is not good.
     TokenRefused(allmende_identity::token::TokenError),
+    /// The join token is not one that opens the door. The same for every reason.
+    JoinRefused,
     /// Known caller, not allowed. Only said where the caller may know that the object exists.
     Forbidden {
         /// What was not allowed and which roles would be.

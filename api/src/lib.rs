@@ -11,6 +11,7 @@
 pub mod app;
 pub mod authn;
 pub mod authz;
+pub mod bars;
 pub mod clock;
 pub mod config;
 pub mod context;

@@ -50,7 +50,7 @@ async fn main() -> anyhow::Result<()> {
     let issuers = config.issuers.as_deref().map(Issuers::load).transpose()?.unwrap_or_default();
     key_ages::register(&mut registry, issuers.verifier().clone());
     let drain = CancellationToken::new();
-    let apps = wiring::apps(
+    let mut apps = wiring::apps(
         store.clone(),
         documents,
         Arc::new(SystemClock),
@@ -60,6 +60,8 @@ async fn main() -> anyhow::Result<()> {
     );
     let keeper = apps.audits.keeper(audit_key(&config)?);
     tokio::spawn(keeper.clone().run(drain.clone()));
+    apps.certificates.signer = config.signer();
+    apps.certificates.life = jiff::SignedDuration::from_hours(config.cluster_certificate_hours);
     let listeners = Listeners {
         api: TcpListener::bind(config.listen).await.context("listen")?,
         health: TcpListener::bind(config.health_listen).await.context("health-listen")?,

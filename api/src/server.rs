@@ -18,14 +18,15 @@ use tonic::transport::Server;
 
 use crate::{
     authn::Issuers,
+    bars,
     layers::{
         authentication::Authentication,
         call::{CallLayer, CallLimits},
     },
     metrics::ApiMetrics,
     service::{
-        Apps, AuditApi, BillingApi, CatalogApi, ClusterApi, InstanceApi, InvoiceApi, MemberApi, OperationApi,
-        QuotaApi, TenantApi, UsageApi,
+        Apps, AuditApi, BillingApi, CatalogApi, CertificateApi, ClusterApi, InstanceApi, InvoiceApi,
+        MemberApi, OperationApi, QuotaApi, TenantApi, UsageApi,
     },
     tls_metrics,
 };
@@ -83,6 +84,7 @@ pub struct Parts {
 pub async fn serve(listeners: Listeners, mut parts: Parts, drain: CancellationToken) -> anyhow::Result<()> {
     tls_metrics::register(&mut parts.registry, &parts.tls);
     let certificates = tokio::spawn(parts.tls.clone().watch_files(CERTIFICATES_EVERY));
+    let bars = tokio::spawn(bars::keep(parts.store.clone(), parts.tls.clone()));
     let ready = Arc::new(AtomicBool::new(false));
     let health = tokio::spawn(serve_health(listeners.health, parts.store, Arc::clone(&ready), drain.clone()));
     let probes = allmende_telemetry::Probes {
@@ -105,6 +107,7 @@ pub async fn serve(listeners: Listeners, mut parts: Parts, drain: CancellationTo
         .await?;
     keys.abort();
     certificates.abort();
+    bars.abort();
     health.await??;
     metrics.await??;
     Ok(())
@@ -138,6 +141,10 @@ fn router(apps: Apps, authentication: Authentication, metrics: ApiMetrics) -> an
         .add_service(service!(v1::audit_service_server::AuditServiceServer<AuditApi>, AuditApi))
         .add_service(service!(v1::member_service_server::MemberServiceServer<MemberApi>, MemberApi))
         .add_service(service!(v1::cluster_service_server::ClusterServiceServer<ClusterApi>, ClusterApi))
+        .add_service(service!(
+            v1::certificate_service_server::CertificateServiceServer<CertificateApi>,
+            CertificateApi
+        ))
         .add_service(service!(v1::tenant_service_server::TenantServiceServer<TenantApi>, TenantApi))
         .add_service(service!(v1::quota_service_server::QuotaServiceServer<QuotaApi>, QuotaApi))
         .add_service(service!(v1::catalog_service_server::CatalogServiceServer<CatalogApi>, CatalogApi))

@@ -58,7 +58,9 @@ fn code(error: &AppError) -> Code {
         AppError::QuotaExceeded { .. } | AppError::LimitExceeded { .. } => Code::ResourceExhausted,
         // The token may be good: it is we who cannot tell right now.
         AppError::TokenRefused(TokenError::KeysUnavailable) => Code::Unavailable,
-        AppError::Unauthenticated | AppError::TokenRefused(_) => Code::Unauthenticated,
+        AppError::Unauthenticated | AppError::JoinRefused | AppError::TokenRefused(_) => {
+            Code::Unauthenticated
+        }
         AppError::Forbidden { .. } => Code::PermissionDenied,
         AppError::WrongState { .. }
         | AppError::StoreBehind { .. }
@@ -82,7 +84,7 @@ fn reason(error: &AppError) -> ErrorReason {
         AppError::QuotaExceeded { .. } => ErrorReason::QuotaExceeded,
         AppError::TokenRefused(TokenError::KeysUnavailable) => ErrorReason::Unavailable,
         AppError::TokenRefused(_) => ErrorReason::TokenRefused,
-        AppError::Unauthenticated => ErrorReason::Unauthenticated,
+        AppError::Unauthenticated | AppError::JoinRefused => ErrorReason::Unauthenticated,
         AppError::Forbidden { .. } => ErrorReason::PermissionDenied,
         AppError::WrongState { .. } => ErrorReason::WrongState,
         AppError::StoreBehind { .. } => ErrorReason::StoreBehind,
@@ -143,6 +145,9 @@ fn public_text(error: &AppError) -> String {
                 .to_owned()
         }
         AppError::TokenRefused(error) => error.to_string(),
+        AppError::JoinRefused => "this join token opens no cluster: it is unknown, used, replaced or past its time. \
+            Ask the cooperative's operator for a new one (`allmende cluster join-token`)"
+            .to_owned(),
         AppError::Forbidden { description } | AppError::LimitExceeded { description } => description.clone(),
         AppError::WrongState { resource, description } | AppError::StoreBehind { resource, description } => {
             format!("{resource}: {description}")
@@ -198,6 +203,7 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
         AppError::RequestIdReused
         | AppError::StaleEtag { .. }
         | AppError::Unauthenticated
+        | AppError::JoinRefused
         | AppError::TokenRefused(_)
         | AppError::Forbidden { .. }
         | AppError::PeriodClosed { .. }

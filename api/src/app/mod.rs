@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod billing;
 pub mod catalog;
+pub mod certificate;
 pub mod cluster;
 pub mod instance;
 pub mod invoice;

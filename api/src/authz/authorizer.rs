@@ -211,5 +211,6 @@ fn describe(allow: Allow) -> String {
         Allow::Cooperative(role) => format!("the {role}"),
         Allow::OwnCluster => "the cluster itself".to_owned(),
         Allow::Known => "people and services".to_owned(),
+        Allow::JoinToken => "the bearer of a join token".to_owned(),
     }
 }

@@ -15,6 +15,8 @@ pub enum Allow {
     OwnCluster,
     /// Is a person or a service with any verified identity.
     Known,
+    /// Bears the join token of the cluster that the call names, which the use case checks; needs no identity.
+    JoinToken,
 }
 
 /// One row.
@@ -41,6 +43,7 @@ const OPERATOR_ONLY: &[Allow] = &[OPERATOR];
 const TREASURER_ONLY: &[Allow] = &[TREASURER];
 const COOPERATIVE: &[Allow] = &[OPERATOR, TREASURER, COOPERATIVE_AUDITOR];
 const KNOWN: &[Allow] = &[Allow::Known];
+const JOIN_TOKEN: &[Allow] = &[Allow::JoinToken];
 const OWN_CLUSTER: &[Allow] = &[Allow::OwnCluster];
 
 /// Everybody with a role for the member, and the cooperative's staff: master data of the member.
@@ -85,6 +88,10 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.ClusterService/RaiseStoreEpoch", allow: OPERATOR_ONLY },
     Row { rpc: "allmende.v1.ClusterService/FollowDesiredState", allow: OWN_CLUSTER },
     Row { rpc: "allmende.v1.ClusterService/ReportObservations", allow: OWN_CLUSTER },
+    Row { rpc: "allmende.v1.CertificateService/CreateJoinToken", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.CertificateService/JoinCluster", allow: JOIN_TOKEN },
+    Row { rpc: "allmende.v1.CertificateService/RenewClusterCertificate", allow: OWN_CLUSTER },
+    Row { rpc: "allmende.v1.CertificateService/RevokeClusterCertificates", allow: OPERATOR_ONLY },
     Row { rpc: "allmende.v1.TenantService/CreateTenant", allow: ORDER },
     Row { rpc: "allmende.v1.TenantService/GetTenant", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.TenantService/ListTenants", allow: PLATFORM_READ },
@@ -128,6 +135,11 @@ pub const TABLE: &[Row] = &[
 ];
 
 impl Row {
+    /// Whether the caller need not be known: the one thing it shows is a join token.
+    pub fn is_for_joining(&self) -> bool {
+        self.allow == JOIN_TOKEN
+    }
+
     /// Whether only clusters call it: then a token is refused.
     pub fn is_for_clusters(&self) -> bool {
         self.allow.contains(&Allow::OwnCluster)
@@ -179,6 +191,8 @@ mod tests {
             assert!(!row.allow.is_empty(), "{}", row.rpc);
             let cluster = row.allow.contains(&Allow::OwnCluster);
             assert!(!cluster || row.allow.len() == 1, "{}", row.rpc);
+            let joining = row.allow.contains(&Allow::JoinToken);
+            assert_eq!(joining, row.rpc == "allmende.v1.CertificateService/JoinCluster", "{}", row.rpc);
         }
     }
 }

@@ -3,6 +3,7 @@
 mod audit;
 mod billing;
 mod catalog;
+mod certificate;
 mod cluster;
 mod instance;
 mod invoice;
@@ -27,6 +28,7 @@ use crate::{
 pub use audit::AuditApi;
 pub use billing::BillingApi;
 pub use catalog::CatalogApi;
+pub use certificate::CertificateApi;
 pub use cluster::ClusterApi;
 pub use instance::InstanceApi;
 pub use invoice::InvoiceApi;
@@ -69,6 +71,8 @@ pub struct Apps {
     pub audits: app::audit::Audits,
     /// Members and their register.
     pub members: app::member::Members,
+    /// Certificates of clusters.
+    pub certificates: app::certificate::Certificates,
     /// Clusters.
     pub clusters: app::cluster::Clusters,
     /// Tenants.

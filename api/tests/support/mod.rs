@@ -22,11 +22,13 @@ use allmende_api::{
     server::{Listeners, Parts, serve},
     wiring,
 };
-use allmende_identity::{ServerTls, ServerTlsPaths, client, install_crypto_provider};
+use allmende_identity::{
+    KeyAndRequest, ServerTls, ServerTlsPaths, client, install_crypto_provider, signer::FileSigner,
+};
 use allmende_proto::v1::{self, member_service_client::MemberServiceClient};
 use allmende_store::{Store, StoreConfig, objects::DocumentStore};
 use allmende_testkit::{
-    ca::{Leaf, TestCa},
+    ca::{Leaf, TestCa, rcgen},
     etcd::TestEtcd,
 };
 use jiff::Timestamp;
@@ -92,7 +94,7 @@ impl Api {
         let metrics = ApiMetrics::register(&mut registry);
         let drain = CancellationToken::new();
         let document_store = DocumentStore::open(documents.path()).await.unwrap();
-        let apps = wiring::apps(
+        let mut apps = wiring::apps(
             store.clone(),
             document_store,
             clock.clone(),
@@ -101,6 +103,8 @@ impl Api {
             drain.clone(),
         );
         let audits = apps.audits.clone();
+        let authority = ca.own();
+        apps.certificates.signer = Some(Arc::new(FileSigner { cert: authority.cert, key: authority.key }));
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let listeners = Listeners { api: bind().await, health: bind().await, metrics: bind().await };
         let (address, health) = (listeners.api.local_addr().unwrap(), listeners.health.local_addr().unwrap());
@@ -132,6 +136,22 @@ impl Api {
         let own = own.map(|leaf| (leaf.cert.clone(), leaf.key.clone()));
         let tls = client::ClientTls { ca: self.ca.cert(), own };
         client::channel(&format!("https://localhost:{}", self.address.port()), tls).unwrap()
+    }
+
+    /// A certificate request that asks for more than it gets.
+    pub fn request_as(&self, uri: &str) -> KeyAndRequest {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::default();
+        params.subject_alt_names = vec![rcgen::SanType::URI(uri.try_into().unwrap())];
+        params.distinguished_name.push(rcgen::DnType::CommonName, "operator");
+        let request = params.serialize_request(&key).unwrap().pem().unwrap();
+        KeyAndRequest { key: key.serialize_pem(), request }
+    }
+
+    /// One for a key on the wrong curve.
+    pub fn request_on_p384(&self) -> String {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+        rcgen::CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap()
     }
 
     /// Everything stored, but audit and receipts: what a refused call must not change.

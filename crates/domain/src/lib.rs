@@ -21,6 +21,7 @@ pub mod audit;
 pub mod catalog;
 pub mod closing;
 pub mod cluster;
+pub mod credential;
 pub mod desired;
 pub mod grant;
 pub mod ids;

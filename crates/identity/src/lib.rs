@@ -4,6 +4,7 @@
 //! * [`ServerTls`] and [`Acceptor`] are the server's side: reload, revocation (also of connections that live), handshakes apart from the
 //!   accept loop.
 //! * [`token`] checks access tokens of configured issuers, which name an identity as well.
+//! * [`signer`] and [`CertificateRequest`]: how a certificate comes to be.
 //! * [`client`] is the callers' side.
 
 pub mod acceptor;
@@ -15,8 +16,10 @@ mod identity;
 mod live;
 mod material;
 mod peer;
+mod request;
 mod rules;
 mod server_tls;
+pub mod signer;
 pub mod token;
 
 pub use acceptor::{Acceptor, AcceptorLimits, Connection, HandshakeCounts};
@@ -25,6 +28,7 @@ pub use expiry::Expiry;
 pub use identity::Identity;
 pub use material::ServerTlsPaths;
 pub use peer::PeerCertificate;
+pub use request::{CertificateRequest, KeyAndRequest, RequestError};
 pub use rules::{Bars, Cut, Rules};
 pub use server_tls::{ServerTls, TlsError};
 

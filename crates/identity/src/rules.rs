@@ -30,6 +30,11 @@ static P256: LazyLock<Vec<&'static dyn SignatureVerificationAlgorithm>> = LazyLo
     all.iter().filter(fits).copied().collect()
 });
 
+/// The same, to check a signature with.
+pub(crate) fn p256() -> &'static dyn SignatureVerificationAlgorithm {
+    P256[0]
+}
+
 type Scheme = (SignatureScheme, &'static [&'static dyn SignatureVerificationAlgorithm]);
 static P256_SCHEME: LazyLock<[Scheme; 1]> =
     LazyLock::new(|| [(SignatureScheme::ECDSA_NISTP256_SHA256, P256.as_slice())]);

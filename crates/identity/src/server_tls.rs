@@ -127,6 +127,11 @@ impl ServerTls {
         Ok(())
     }
 
+    /// Whether these are the bars that hold.
+    pub fn bars(&self, bars: &Bars) -> bool {
+        *self.shared.present.lock().unwrap_or_else(PoisonError::into_inner).bars == *bars
+    }
+
     fn set(&self, rules: Rules) {
         *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }

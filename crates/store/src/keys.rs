@@ -10,6 +10,8 @@
 //! /allmende/v1/cluster/<id 32>/                         cluster
 //! /allmende/v1/seen/<cluster 32>/                       what its operator last said
 //! /allmende/v1/preflight/<cluster 32>/                  what its last preflight found
+//! /allmende/v1/jointoken/<cluster 32>/                  join token of a cluster, by its hash
+//! /allmende/v1/credential/<cluster 32>/                 what certificates a cluster was given
 //! /allmende/v1/account/<member 32>/<cluster 32>/        quota account
 //! /allmende/v1/tenant/<member 32>/<id 16>/              tenant
 //! /allmende/v1/instance/<member 32>/<tenant 16>/<id 20>/  service instance
@@ -37,6 +39,7 @@ use allmende_domain::{
     audit::AuditEntry,
     catalog::Offering,
     cluster::{Cluster, ClusterSeen},
+    credential::{ClusterCredential, JoinToken},
     desired::DesiredRecord,
     grant::Grant,
     ids::{
@@ -135,6 +138,12 @@ keys! {
     preflight(id: &ClusterId) -> Key<PreflightReport> = format!("preflight/{}/", pad(id.as_str(), 32));
     /// The same of all.
     preflights() -> Range<PreflightReport> = "preflight/";
+    /// The join token of a cluster.
+    join_token(id: &ClusterId) -> Key<JoinToken> = format!("jointoken/{}/", pad(id.as_str(), 32));
+    /// What certificates a cluster was given.
+    credential(id: &ClusterId) -> Key<ClusterCredential> = format!("credential/{}/", pad(id.as_str(), 32));
+    /// The same of all.
+    credentials() -> Range<ClusterCredential> = "credential/";
     /// A quota account.
     account(member: &MemberId, cluster: &ClusterId) -> Key<QuotaAccount> =
         format!("account/{}/{}/", pad(member.as_str(), 32), pad(cluster.as_str(), 32));

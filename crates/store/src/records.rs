@@ -5,6 +5,7 @@ use allmende_domain::{
     audit::AuditEntry,
     catalog::Offering,
     cluster::{Cluster, ClusterSeen},
+    credential::{ClusterCredential, JoinToken},
     desired::DesiredRecord,
     grant::Grant,
     instance::Instance,
@@ -106,6 +107,8 @@ records! {
     Cluster = "cluster";
     ClusterSeen = "cluster-seen";
     PreflightReport = "preflight";
+    JoinToken = "join-token";
+    ClusterCredential = "cluster-credential";
     QuotaAccount = "account";
     Tenant = "tenant";
     Instance = "instance";

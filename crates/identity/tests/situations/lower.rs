@@ -15,14 +15,13 @@ use crate::parties::{LIMIT, Server, TLS13, chain, config, connect_with, key, pat
 pub async fn rows() -> Vec<Row> {
     let ca = TestCa::new();
     let server = Server::of(&ca).await;
-    let (lemgo, thief) = (ca.client("lemgo", &[LEMGO]), ca.client("thief", &["allmende://member/m-05374048"]));
+    let (lemgo, thief) =
+        (ca.client("lemgo", &[LEMGO]), ca.client("thief", &["allmende://member/m-05374048"]));
     let mut rows = Vec::new();
 
     let old = config(&ca, Some(&lemgo), &[&rustls::version::TLS12]);
     rows.push(row("TLS 1.2", refusal(connect_with(server.address, old).await).await));
-    for (situation, protocols) in
-        [("ALPN http/1.1", vec![b"http/1.1".to_vec()]), ("no ALPN", Vec::new())]
-    {
+    for (situation, protocols) in [("ALPN http/1.1", vec![b"http/1.1".to_vec()]), ("no ALPN", Vec::new())] {
         let mut other = config(&ca, Some(&lemgo), TLS13);
         other.alpn_protocols = protocols;
         rows.push(row(situation, refusal(connect_with(server.address, other).await).await));
@@ -61,7 +60,8 @@ async fn slow(ca: &TestCa) -> Vec<Row> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let dripped = tokio::time::timeout(LIMIT, drip).await.ok().map(|()| "closed at the time limit".to_owned());
+    let dripped =
+        tokio::time::timeout(LIMIT, drip).await.ok().map(|()| "closed at the time limit".to_owned());
     let silent = silent.map(|how| format!("{how} at the time limit"));
     vec![row("silent after connecting", silent), row("handshake a byte at a time", dripped)]
 }

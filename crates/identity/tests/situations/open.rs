@@ -26,8 +26,11 @@ async fn cut(
     watch.abort();
     let why: Vec<&str> =
         Cut::ALL.into_iter().filter(|cut| server.tls.cuts(*cut) > 0).map(Cut::name).collect();
-    let outcome =
-        if ended && told { format!("cut, streams included ({})", why.join(", ")) } else { "ADMITTED".to_owned() };
+    let outcome = if ended && told {
+        format!("cut, streams included ({})", why.join(", "))
+    } else {
+        "ADMITTED".to_owned()
+    };
     Row { situation, outcome }
 }
 
@@ -51,7 +54,10 @@ pub async fn rows() -> Vec<Row> {
         std::fs::copy(other.cert(), ca.cert()).unwrap();
     };
     let pem = std::fs::read(ca.cert()).unwrap();
-    rows.push(cut("its authority is taken from the file while connected", (&ca, &mut server, &lemgo), replace).await);
+    rows.push(
+        cut("its authority is taken from the file while connected", (&ca, &mut server, &lemgo), replace)
+            .await,
+    );
     std::fs::write(ca.cert(), pem).unwrap();
 
     let cluster = ca.changed_client("cluster", "allmende://cluster/local-1", |params| {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use allmende_testkit::ca::{
     Leaf, TestCa,
     rcgen::{
-        CustomExtension, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, SanType,
-        date_time_ymd,
+        CustomExtension, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
+        PKCS_RSA_SHA256, SanType, date_time_ymd,
     },
     self_signed_client,
 };
@@ -34,15 +34,15 @@ pub async fn rows() -> Vec<Row> {
 }
 
 fn shown(ca: &TestCa, other: &TestCa) -> Vec<(&'static str, Leaf)> {
-    let with_key = |file: &str, algorithm| {
-        ca.client_with_key(file, LEMGO, &KeyPair::generate_for(algorithm).unwrap())
-    };
+    let with_key =
+        |file: &str, algorithm| ca.client_with_key(file, LEMGO, &KeyPair::generate_for(algorithm).unwrap());
     let named = |file: &str, name: SanType| {
         ca.changed_client(file, LEMGO, |params| params.subject_alt_names = vec![name])
     };
     let custom = |file: &str, bytes: usize, critical: bool| {
         ca.changed_client(file, LEMGO, |params| {
-            let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![0; bytes]);
+            let mut extension =
+                CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![0; bytes]);
             extension.set_criticality(critical);
             params.custom_extensions = vec![extension];
         })
@@ -113,9 +113,15 @@ async fn of_lists() -> Vec<Row> {
     try_with("revoked", file("a.crl", &[ca.revocation_list(&[&revoked], true)]), &revoked).await;
     let both = [ca.revocation_list(&[&between.own()], true), of_between.clone()];
     try_with("revoked authority between root and leaf", file("b.crl", &both), &below).await;
-    try_with("no list of the authority that issued it", file("c.crl", &[ca.revocation_list(&[], true)]), &below).await;
+    try_with(
+        "no list of the authority that issued it",
+        file("c.crl", &[ca.revocation_list(&[], true)]),
+        &below,
+    )
+    .await;
     try_with("no list of the root above its authority", file("d.crl", &[of_between]), &below).await;
     let good = ca.client("good", &[LEMGO]);
-    try_with("revocation list past its next update", file("e.crl", &[ca.revocation_list(&[], false)]), &good).await;
+    try_with("revocation list past its next update", file("e.crl", &[ca.revocation_list(&[], false)]), &good)
+        .await;
     rows
 }
