@@ -124,7 +124,7 @@ pub(crate) struct ConfirmArgs {
 }
 
 /// `90s`, `10m`, `1h`; a bare number is seconds.
-fn parse_span(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("", 1000)];
     units
         .iter()

@@ -28,6 +28,12 @@ pub(crate) fn restored(name: &str, args: ConfirmArgs, lang: Lang) -> Result<(), 
     ask(name, lang.pick(german, english), args)
 }
 
+/// As [`deletion`], before a cluster is shut out.
+pub(crate) fn revocation(cluster: &str, args: ConfirmArgs, lang: Lang) -> Result<(), Failure> {
+    let german = "wird ausgesperrt, bis es neu beitritt. Zur Bestätigung den Namen eingeben";
+    ask(cluster, lang.pick(german, "will be shut out until it joins anew. Type the name to confirm"), args)
+}
+
 fn ask(name: &str, question: &str, args: ConfirmArgs) -> Result<(), Failure> {
     if args.yes {
         return Ok(());

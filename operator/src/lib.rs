@@ -6,6 +6,7 @@
 
 pub mod applier;
 pub mod backoff;
+pub mod certificate;
 pub mod clock;
 pub mod conditions;
 pub mod context;

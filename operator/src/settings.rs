@@ -17,12 +17,21 @@ pub struct Settings {
     /// Authority of the API's certificate, PEM file.
     #[arg(long, env = "ALLMENDE_OPERATOR_API_CA")]
     pub api_ca: PathBuf,
-    /// The cluster's certificate, PEM file.
-    #[arg(long, env = "ALLMENDE_OPERATOR_TLS_CERT")]
-    pub tls_cert: PathBuf,
+    /// The cluster's certificate, PEM file, when somebody else keeps it current.
+    #[arg(
+        long,
+        env = "ALLMENDE_OPERATOR_TLS_CERT",
+        requires = "tls_key",
+        required_unless_present = "identity_secret"
+    )]
+    pub tls_cert: Option<PathBuf>,
     /// Its key, PEM file.
-    #[arg(long, env = "ALLMENDE_OPERATOR_TLS_KEY")]
-    pub tls_key: PathBuf,
+    #[arg(long, env = "ALLMENDE_OPERATOR_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Secret in the operator's namespace in which the operator keeps the cluster's certificate: it joins with the `joinToken` in it,
+    /// and renews at half of the certificate's life.
+    #[arg(long, env = "ALLMENDE_OPERATOR_IDENTITY_SECRET", conflicts_with = "tls_cert")]
+    pub identity_secret: Option<String>,
     /// The operator's own namespace: its lease and its few own records.
     #[arg(long, env = "ALLMENDE_OPERATOR_NAMESPACE", default_value = "allmende-system")]
     pub namespace: String,

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use allmende_crds::Tenant;
-use allmende_identity::client::{ClientTls, channel};
 use allmende_telemetry::Probes;
 use anyhow::Context as _;
 use jiff::SignedDuration;
@@ -13,6 +12,7 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    certificate,
     clock::{Clock, SystemClock},
     context::{self, Context},
     helm::{
@@ -50,12 +50,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let config = kube::Config::infer().await.context("how to reach the Kubernetes API server")?;
     let server = Server::of(&config);
     let client = context::client(config).context("Kubernetes client")?;
-    let own = Some((settings.tls_cert.clone(), settings.tls_key.clone()));
-    let api = channel(&settings.api, ClientTls { ca: settings.api_ca.clone(), own })
-        .context("channel to the API")?;
+    let (api, tls) = certificate::channel(&settings).context("channel to the API")?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
+    let renewal = certificate::metrics::register(&mut registry, tls.clone());
     let (candidate, leader) = Candidate::new(
         client.clone(),
         &settings.namespace,
@@ -99,6 +98,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         metrics: metrics.clone(),
     });
 
+    if let Some(keeper) = certificate::keeper(&settings, &context, &tls, renewal) {
+        background.spawn(keeper.run());
+    }
     let held = CancellationToken::new();
     let mut election = tokio::spawn(candidate.run(held.clone()));
     let runs = CancellationToken::new();

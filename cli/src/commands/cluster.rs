@@ -5,7 +5,7 @@ use allmende_proto::v1::{
 };
 use clap::Subcommand;
 
-use super::preflight;
+use super::{certificate, preflight};
 use crate::{
     arguments::ChangeArgs,
     failure::Failure,
@@ -60,6 +60,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         change: ChangeArgs,
     },
+    #[command(flatten)]
+    Certificate(certificate::Command),
 }
 
 pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failure> {
@@ -69,6 +71,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
                 list!(session.clusters().list_clusters(ListClustersRequest::default()) => clusters);
             session.printer.list(&clusters, &["name", "display_name", "capacity", "carved", "last_seen_time"])
         }
+        Command::Certificate(command) => certificate::run(command, session).await,
         Command::Get { id } => session.printer.one(&get(session, &id).await?),
         Command::Preflight { id } => preflight::show(&get(session, &id).await?, session),
         Command::Create { id, display_name, capacity, change: args } => {

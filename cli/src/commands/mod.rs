@@ -3,6 +3,7 @@
 mod audit;
 mod bill_to;
 mod billing_data;
+mod certificate;
 mod cluster;
 mod completion;
 mod context;

@@ -86,7 +86,7 @@ impl ClusterCredential {
 
     /// When a certificate issued now begins, Unix seconds: a little in the past for clocks that lag, and never before the bar.
     pub fn not_before(&self, now: Timestamp) -> i64 {
-        let lagging = now.as_second() - 60;
+        let lagging = now.as_second().saturating_sub(60);
         self.barred_before.map_or(lagging, |bar| lagging.max(bar.as_second()))
     }
 }

@@ -21,6 +21,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::Service;
 
 use crate::{
+    expiry::{self, Expiry},
     material::{certificates, unreadable},
     server_tls::TlsError,
 };
@@ -38,6 +39,16 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
+    /// When what the files hold now ends; a file that cannot be read has no end.
+    pub fn expiries(&self) -> Vec<Expiry> {
+        let of = |path: &PathBuf, kind| -> Vec<Expiry> {
+            let all = certificates(path).unwrap_or_default();
+            all.iter().filter_map(|der| expiry::of_certificate(kind, der)).collect()
+        };
+        let own = self.own.as_ref().map(|(cert, _)| of(cert, "own-certificate"));
+        own.into_iter().flatten().chain(of(&self.ca, "authority")).collect()
+    }
+
     /// One connection, after its handshake.
     ///
     /// # Errors
@@ -83,6 +94,14 @@ impl ClientTls {
 pub fn channel(endpoint: &str, tls: ClientTls) -> Result<Channel, TlsError> {
     // Tell a wrong file at once, not at the first call.
     tls.config()?;
+    channel_for_later(endpoint, tls)
+}
+
+/// The same, for files that may come later: without them a call cannot connect.
+///
+/// # Errors
+/// When the endpoint is malformed.
+pub fn channel_for_later(endpoint: &str, tls: ClientTls) -> Result<Channel, TlsError> {
     let uri: Uri =
         endpoint.parse().map_err(|_| TlsError(format!("{endpoint}: expected https://host:port")))?;
     if uri.scheme_str() != Some("https") || uri.host().is_none() {

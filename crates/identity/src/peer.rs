@@ -1,6 +1,6 @@
 //! The certificate that a peer has shown, for as long as its connection lives.
 
-use rustls_pki_types::CertificateDer;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::identity::Identity;
@@ -21,6 +21,12 @@ pub struct PeerCertificate {
 }
 
 impl PeerCertificate {
+    /// Of one's own chain, leaf first, PEM.
+    pub fn of_pem(chain: &str) -> Option<Self> {
+        let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+        Self::of_chain(&all.ok()?)
+    }
+
     /// Of a verified chain, leaf first. None when the leaf does not name exactly one identity.
     pub(crate) fn of_chain(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let (leaf, intermediates) = chain.split_first()?;
