@@ -15,7 +15,7 @@ use allmende_domain::{audit::AuditEntry, run::RunState};
 use allmende_proto::v1;
 use allmende_store::{Store, StoreConfig, Txn, keys};
 use prost::Message;
-use support::{Api, LEMGO, OPERATOR, TREASURER, raw};
+use support::{Api, CLUSTER, LEMGO, OPERATOR, TREASURER, raw};
 
 /// Changing RPCs whose request has no `validate_only`: a client stream that is whole or nothing.
 const WITHOUT_PREVIEW: [&str; 1] = ["allmende.v1.MemberService/ImportRegister"];
@@ -192,6 +192,22 @@ async fn platform(story: &mut Story) {
     let name = "members/m-05766044/tenants/prod/instances/db";
     story.change("InstanceService/RetryInstance", LEMGO, &named(name)).await;
     story.change("InstanceService/DeleteInstance", LEMGO, &named(name)).await;
+    let cluster = "clusters/local-1";
+    let request = v1::CreateJoinTokenRequest { parent: cluster.into(), ..Default::default() };
+    story.change("CertificateService/CreateJoinToken", OPERATOR, &request).await;
+    let pair = allmende_identity::KeyAndRequest::generate().unwrap();
+    let request = v1::RenewClusterCertificateRequest {
+        name: cluster.into(),
+        certificate_request: pair.request,
+        ..Default::default()
+    };
+    story.change("CertificateService/RenewClusterCertificate", CLUSTER, &request).await;
+    let request = v1::RevokeClusterCertificatesRequest {
+        name: cluster.into(),
+        reason: "Diebstahl (Muster)".into(),
+        ..Default::default()
+    };
+    story.change("CertificateService/RevokeClusterCertificates", OPERATOR, &request).await;
     let request = v1::RaiseStoreEpochRequest { reason: "Sicherung eingespielt".into(), ..Default::default() };
     story.change("ClusterService/RaiseStoreEpoch", OPERATOR, &request).await;
 }

@@ -101,6 +101,7 @@ impl World {
             store_id: self.store_id.clone(),
             epoch: self.epoch,
             observations: vec![observation],
+            ..Default::default()
         };
         let mut clusters = ClusterServiceClient::new(self.thief.clone());
         let refused = clusters.report_observations(request).await.unwrap().into_inner().refused;

@@ -40,7 +40,7 @@ use tonic::{Request, Response, Status};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Real time and what the test adds.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 struct Shifted(Arc<AtomicI64>);
 
 impl Clock for Shifted {

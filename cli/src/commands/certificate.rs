@@ -81,8 +81,15 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
                 request_id: request_id.clone(),
                 validate_only: args.dry_run,
             };
-            let call = session.certificates().create_join_token(session.call(request));
+            let mut certificates = session.certificates();
+            let call = certificates.create_join_token(session.call(request));
             let mut made = change(call, &request_id).await?;
+            if !args.dry_run && made.join_token.is_empty() {
+                return Err(Failure::Usage(
+                    "this request was answered before, and its token shown then: make a new one without --request-id"
+                        .to_owned(),
+                ));
+            }
             if !args.dry_run {
                 secret_file(&out, &made.join_token)?;
             }
@@ -101,7 +108,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
                 request_id: request_id.clone(),
                 validate_only: change_args.dry_run,
             };
-            let call = session.certificates().revoke_cluster_certificates(session.call(request));
+            let mut certificates = session.certificates();
+            let call = certificates.revoke_cluster_certificates(session.call(request));
             session.printer.one(&change(call, &request_id).await?)
         }
     }

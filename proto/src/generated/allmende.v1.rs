@@ -2917,7 +2917,7 @@ pub struct CreateJoinTokenResponse {
     /// `clusters/{cluster}`.
     #[prost(string, tag = "1")]
     pub cluster: ::prost::alloc::string::String,
-    /// Shown once: only its hash is kept. Empty with `validate_only`.
+    /// Shown once: only its hash is kept. Empty with `validate_only`, and when the same request comes again.
     #[prost(string, tag = "2")]
     pub join_token: ::prost::alloc::string::String,
     #[prost(message, optional, tag = "3")]
