@@ -28,8 +28,11 @@ pub(super) fn show(cluster: &Cluster, session: &Session) -> Result<(), Failure> 
     if failed == 0 {
         return Ok(());
     }
-    let what = lang.pick("Prüfungen nicht bestanden", "checks failed");
-    Err(Failure::NotReached(format!("{failed} {what}")))
+    let total = report.checks.len();
+    Err(Failure::NotReached(match lang {
+        Lang::De => format!("{failed} von {total} Prüfungen nicht bestanden"),
+        Lang::En => format!("{failed} of {total} checks failed"),
+    }))
 }
 
 /// What a tenant's own people are told of the walls around it.
