@@ -16,6 +16,7 @@ pub mod events;
 pub mod helm;
 pub mod instance;
 pub mod leader;
+pub mod lifecycle;
 pub mod merge;
 pub mod metrics;
 pub mod preflight;

@@ -80,6 +80,7 @@ impl Tenants {
             bill_to: wanted.bill_to,
             state: State::Provisioning,
             generation: 1,
+            sized_generation: 1,
             seen: Seen::default(),
             operation,
             create_time: context.now,
@@ -184,6 +185,7 @@ impl Tenants {
                     .map_err(|error| reserve_error(member, &place.tenant.value.cluster, error))?;
                 let tenant = Tenant {
                     workspace_quota: quota,
+                    sized_generation: place.tenant.value.generation.saturating_add(1),
                     state: State::Provisioning,
                     operation: operation_id.clone(),
                     update_time: context.now,

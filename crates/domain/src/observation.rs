@@ -156,6 +156,7 @@ mod tests {
             bill_to: "main".parse().unwrap(),
             state,
             generation,
+            sized_generation: 1,
             seen: Seen::default(),
             operation: UID.parse().unwrap(),
             create_time: Timestamp::UNIX_EPOCH,

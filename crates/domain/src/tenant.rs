@@ -41,6 +41,9 @@ pub struct Tenant {
     pub state: State,
     /// Raised with every change of what is asked.
     pub generation: u64,
+    /// The generation that asked for the present workspace quota: from it on, another size that the cluster tells of is this one.
+    #[serde(default)]
+    pub sized_generation: u64,
     /// What the cluster said.
     pub seen: Seen,
     /// The operation under way, or the last one.

@@ -12,6 +12,7 @@ use super::{Error, Tools, apply::Applied};
 use crate::{
     clock::whole_seconds,
     conditions::{Assessment, set},
+    lifecycle::drop_later_sizes,
     merge,
 };
 
@@ -121,10 +122,11 @@ fn applied_now(
 /// and a size that is told twice costs nobody anything.
 fn record_lifecycle(status: &mut ServiceInstanceStatus, instance: &ServiceInstance, now: Timestamp) {
     let generation = instance.spec.desired.generation;
+    drop_later_sizes(&mut status.lifecycle, generation);
     let resized = status.footprint.replace(instance.spec.footprint) != Some(instance.spec.footprint);
     let kind = if !status.lifecycle.iter().any(|entry| entry.kind == LifecycleKind::Ready) {
         LifecycleKind::Ready
-    } else if resized && status.lifecycle.iter().all(|entry| entry.generation < generation) {
+    } else if resized && status.lifecycle.iter().all(|entry| entry.generation != generation) {
         LifecycleKind::Resized
     } else {
         return;

@@ -15,6 +15,7 @@ use crate::{
     conditions::{self, Assessment},
     context::Context,
     error::{Category, Error},
+    lifecycle::drop_later_sizes,
 };
 
 /// Entries that are kept for billing; the oldest change of size goes first.
@@ -247,10 +248,11 @@ fn take_used(status: &mut TenantStatus, applied: &Applied) {
 /// What counts for billing: ready for the first time, and each other size that became real. One entry for each generation.
 fn record_lifecycle(status: &mut TenantStatus, tenant: &Tenant, applied: &Applied, now: Timestamp) {
     let generation = tenant.spec.desired.generation;
+    drop_later_sizes(&mut status.lifecycle, generation);
     let kind = if !status.lifecycle.iter().any(|entry| entry.kind == LifecycleKind::Ready) {
         LifecycleKind::Ready
     } else if status.enforced_quota != applied.enforced
-        && status.lifecycle.iter().all(|entry| entry.generation < generation)
+        && status.lifecycle.iter().all(|entry| entry.generation != generation)
     {
         LifecycleKind::Resized
     } else {

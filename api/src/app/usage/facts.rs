@@ -25,7 +25,8 @@ enum Taken {
 struct Subject {
     fact: LifecycleFact,
     accepted: Timestamp,
-    current_generation: u64,
+    /// The generations that our record's amounts are of: from the one that asked for them to the present one.
+    amounts_of: std::ops::RangeInclusive<u64>,
     /// Written with the fact.
     txn: Txn,
 }
@@ -69,8 +70,13 @@ impl Usages {
                 return Ok(Taken::Refused);
             }
             let key = keys::fact(&fact.member, &fact.id);
-            // Nothing to store: known before, no effect on money, or amounts that have been overtaken by a later order.
-            let stale = fact.kind == FactKind::Resized && fact.generation != subject.current_generation;
+            // A size that nobody has asked for. READY counts in any generation: a store that was put back may know only an earlier one.
+            if fact.kind == FactKind::Resized && fact.generation > *subject.amounts_of.end() {
+                return Ok(Taken::Refused);
+            }
+            // Nothing to store: known before, no effect on money, or amounts that have been overtaken by a later order. A later generation
+            // that asked for something else, a deletion above all, does not overtake them.
+            let stale = fact.kind == FactKind::Resized && fact.generation < *subject.amounts_of.start();
             if stale || fact.kind == FactKind::Gone || self.core.store.find(&key).await?.is_some() {
                 return Ok(Taken::Acknowledged);
             }
@@ -132,7 +138,8 @@ impl Usages {
             return Ok(Some(Subject {
                 fact,
                 accepted: value.create_time,
-                current_generation: value.generation,
+                // A footprint is that of its plan, which does not change.
+                amounts_of: 0..=value.generation,
                 txn,
             }));
         }
@@ -145,7 +152,8 @@ impl Usages {
         let value = &found.value;
         let fact = fact_of_tenant(value, kind, message.generation, occurred, context.now);
         let txn = Txn::new().expect_unchanged(&found);
-        Ok(Some(Subject { fact, accepted: value.create_time, current_generation: value.generation, txn }))
+        let amounts_of = value.sized_generation..=value.generation;
+        Ok(Some(Subject { fact, accepted: value.create_time, amounts_of, txn }))
     }
 
     async fn advance(
