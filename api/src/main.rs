@@ -40,6 +40,8 @@ async fn main() -> anyhow::Result<()> {
         crl: config.crl.clone(),
     };
     let tls = ServerTls::load(paths)?;
+    // A wrong file is told at once, not after the wait for etcd.
+    let issuers = config.issuers.as_deref().map(Issuers::load).transpose()?.unwrap_or_default();
     let store = Store::connect_within(&StoreConfig::new(config.etcd_endpoints.clone()), ETCD_WITHIN)
         .await
         .context("etcd")?;
@@ -47,7 +49,6 @@ async fn main() -> anyhow::Result<()> {
     let documents = DocumentStore::open(&config.documents_dir).await.context("documents directory")?;
     let mut registry = prometheus_client::registry::Registry::default();
     let metrics = ApiMetrics::register(&mut registry);
-    let issuers = config.issuers.as_deref().map(Issuers::load).transpose()?.unwrap_or_default();
     key_ages::register(&mut registry, issuers.verifier().clone());
     let drain = CancellationToken::new();
     let mut apps = wiring::apps(
