@@ -86,7 +86,7 @@ impl Rpc {
 
     /// RPCs of clusters that this list does not know by name.
     fn first_is_a_cluster(&self) -> bool {
-        self.name.contains(".ClusterService/")
+        self.name.contains(".ClusterService/") || self.name.contains(".CertificateService/")
     }
 
     /// The message with `resource` in its first field (or in the first field of that), as a preview where there is one.
