@@ -140,4 +140,18 @@ async fn every_end_and_every_cut_is_a_metric() {
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
+    // The alerts ask for metrics that there are; the operator's are its own.
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/alerts/certificates.yaml");
+    let rules = std::fs::read_to_string(rules).unwrap();
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let asked: std::collections::BTreeSet<&str> = rules
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("expr: "))
+        .flat_map(|expr| expr.split(|c| !is_part(c)))
+        .filter(|word| word.starts_with("allmende_") && !word.starts_with("allmende_operator_"))
+        .collect();
+    assert!(asked.len() >= 4, "{asked:?}");
+    for metric in asked {
+        assert!(text.contains(metric), "an alert asks for {metric}, which is not exported");
+    }
 }
