@@ -63,6 +63,9 @@ pub struct Config {
     /// Ed25519 key that signs the heads of the audit, PEM (PKCS #8). Without it entries are written, and neither sealed nor signed.
     #[arg(long, env = "ALLMENDE_API_AUDIT_KEY")]
     pub audit_key: Option<PathBuf>,
+    /// Take orders only of members whose signed processing agreement (AVV, Art. 28 DSGVO) is on record.
+    #[arg(long, env = "ALLMENDE_API_REQUIRE_PROCESSING_AGREEMENT")]
+    pub require_processing_agreement: bool,
     /// `json` or `text`.
     #[arg(long, env = "ALLMENDE_API_LOG_FORMAT", default_value = "json")]
     pub log_format: String,

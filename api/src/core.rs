@@ -30,6 +30,8 @@ pub struct Core {
     pub clock: Arc<dyn Clock>,
     /// Applies the table.
     pub authorizer: Authorizer,
+    /// Orders need a signed processing agreement (AVV) of the member.
+    pub needs_processing_agreement: bool,
 }
 
 /// A change as the client asked for it: who, under which request id, with which body, for real or as a preview.

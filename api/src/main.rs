@@ -51,7 +51,7 @@ async fn main() -> anyhow::Result<()> {
     let metrics = ApiMetrics::register(&mut registry);
     key_ages::register(&mut registry, issuers.verifier().clone());
     let drain = CancellationToken::new();
-    let mut apps = wiring::apps(
+    let apps = wiring::apps(
         store.clone(),
         documents,
         Arc::new(SystemClock),
@@ -59,6 +59,7 @@ async fn main() -> anyhow::Result<()> {
         metrics.clone(),
         drain.clone(),
     );
+    let mut apps = apps.with_processing_agreements(config.require_processing_agreement);
     let keeper = apps.audits.keeper(audit_key(&config)?);
     tokio::spawn(keeper.clone().run(drain.clone()));
     apps.certificates.signer = config.signer();

@@ -39,6 +39,7 @@ change_requests! {
     CreateTenantRequest,
     DeleteInstanceRequest,
     DeleteTenantRequest,
+    ExitMemberRequest,
     FinalizeRunRequest,
     PublishOfferingVersionRequest,
     RaiseStoreEpochRequest,

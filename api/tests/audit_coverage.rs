@@ -111,6 +111,13 @@ async fn every_accepted_change_writes_exactly_one_audit_entry_with_what_it_chang
     members(&mut story).await;
     platform(&mut story).await;
     billing(&mut story).await;
+    let exit = v1::ExitMemberRequest {
+        name: "members/m-05766044".into(),
+        last_day: "2026-12-31".into(),
+        reason: "Austritt".into(),
+        ..Default::default()
+    };
+    story.change("MemberService/ExitMember", OPERATOR, &exit).await;
 
     let all: BTreeSet<String> = story.changing.iter().map(|(name, ..)| name.clone()).collect();
     let untold: Vec<&String> = all.difference(&story.told).collect();

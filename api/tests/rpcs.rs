@@ -134,7 +134,14 @@ fn cell(rpc: &Rpc, who: &Who, allowed: bool, status: &Status) -> &'static str {
 /// Whose row only names kinds of callers that this test has.
 fn is_of_certificates(row: &policy::Row) -> bool {
     row.allow.iter().all(|allow| {
-        matches!(allow, Allow::Known | Allow::Member(_) | Allow::Cooperative(_) | Allow::OwnCluster)
+        matches!(
+            allow,
+            Allow::Known
+                | Allow::Member(_)
+                | Allow::Cooperative(_)
+                | Allow::AfterGrace(_)
+                | Allow::OwnCluster
+        )
     })
 }
 

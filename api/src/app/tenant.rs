@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     cluster::preflight,
-    member::check_etag,
+    member::{check_etag, ordering_member},
     placement::{Placement, reserve_error},
     preview::{Preview, Subject, preview},
     usage::fact_of_tenant,
@@ -99,8 +99,7 @@ impl Tenants {
     ) -> Result<(Txn, Accepted), AppError> {
         let store = &self.core.store;
         let member = &tenant.member;
-        let owner =
-            store.find(&keys::member(member)).await?.ok_or_else(|| AppError::not_found(&request.parent))?;
+        let owner = ordering_member(&self.core, context, member, &request.parent).await?;
         if store.find(&keys::bill_to(member, &tenant.bill_to)).await?.is_none() {
             return Err(AppError::invalid("tenant.bill_to", "there is no such bill-to under this member"));
         }
@@ -178,6 +177,12 @@ impl Tenants {
                 check_etag(&place.tenant, &message.etag, &message.name)?;
                 place.must_live()?;
                 let before = place.tenant.value.workspace_quota;
+                // Who has left may still give back.
+                let owner = if quota.exceeds(before) {
+                    Some(ordering_member(&self.core, context, member, &message.name).await?)
+                } else {
+                    None
+                };
                 let account = place
                     .account
                     .value
@@ -204,6 +209,7 @@ impl Tenants {
                         format!("Kontingent {quota:?}"),
                         "",
                     ));
+                let txn = owner.iter().fold(txn, Txn::expect_unchanged);
                 let preview =
                     preview(&self.core.store, &subject(quota, before, &account), context.now).await?;
                 Ok((txn, Accepted { operation, preview }))

@@ -3,6 +3,7 @@
 use allmende_domain::{
     grant::{Grant, Role},
     ids::{ClusterId, MemberId},
+    period::day_in_berlin,
 };
 use allmende_identity::Identity;
 use allmende_store::{Store, keys};
@@ -72,21 +73,31 @@ impl Authorizer {
     pub async fn require(&self, context: &Context, scope: Scope<'_>) -> Result<Actor, AppError> {
         let decided = self.decide(context, scope).await;
         if matches!(decided, Err(AppError::Forbidden { .. } | AppError::NotFound { .. })) {
-            let (member, target) = match scope {
-                Scope::Member(member, target) => (Some(member), target),
-                Scope::Cluster(_, target) => (None, target),
-                Scope::Cooperative => (None, "cooperative"),
-                Scope::Known => (None, ""),
-            };
-            self.refusals.note(context, member, target);
+            self.note(context, scope);
         }
         decided
     }
 
+    fn note(&self, context: &Context, scope: Scope<'_>) {
+        let (member, target) = match scope {
+            Scope::Member(member, target) => (Some(member), target),
+            Scope::Cluster(_, target) => (None, target),
+            Scope::Cooperative => (None, "cooperative"),
+            Scope::Known => (None, ""),
+        };
+        self.refusals.note(context, member, target);
+    }
+
     async fn decide(&self, context: &Context, scope: Scope<'_>) -> Result<Actor, AppError> {
         let held = self.held(context, scope).await?;
+        let gone = match scope {
+            Scope::Member(member, _) if context.row.has_after_grace() => {
+                self.is_gone(member, context).await?
+            }
+            _ => false,
+        };
         for allow in context.row.allow {
-            if let Some((role, deputy)) = fits(*allow, &context.caller.identity, scope, &held) {
+            if let Some((role, deputy)) = fits(*allow, &context.caller.identity, scope, (&held, gone)) {
                 let principal = context.caller.identity.to_string();
                 if let Scope::Member(member, _) = scope {
                     tracing::Span::current().record("member", tracing::field::display(member));
@@ -127,8 +138,24 @@ impl Authorizer {
         }
     }
 
-    /// The roles that the caller has for `member` now: by its certificate, by grants, by groups.
+    /// The roles that the caller has for `member` now. They end with the membership: when it has left and its grace is over.
     async fn roles_for(&self, member: &MemberId, context: &Context) -> Result<Vec<Held>, AppError> {
+        let held = self.given(member, context).await?;
+        if held.is_empty() {
+            return Ok(held);
+        }
+        Ok(if self.is_gone(member, context).await? { Vec::new() } else { held })
+    }
+
+    /// Whether the member has left and its grace is over.
+    async fn is_gone(&self, member: &MemberId, context: &Context) -> Result<bool, AppError> {
+        let found = self.store.find(&keys::member(member)).await?;
+        let today = day_in_berlin(context.now)?;
+        Ok(found.is_some_and(|found| found.value.is_gone(today)))
+    }
+
+    /// What was given to the caller: by its certificate, by grants, by groups.
+    async fn given(&self, member: &MemberId, context: &Context) -> Result<Vec<Held>, AppError> {
         let caller = &context.caller;
         match &caller.identity {
             Identity::Member(id) if id.as_str() == member.as_str() => return Ok(vec![Role::Admin.into()]),
@@ -167,7 +194,12 @@ fn mismatch() -> AppError {
 }
 
 /// Whether one entry of a row lets the caller in; gives the role's text.
-fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, held: &[Held]) -> Option<(String, bool)> {
+fn fits(
+    allow: Allow,
+    identity: &Identity,
+    scope: Scope<'_>,
+    (held, gone): (&[Held], bool),
+) -> Option<(String, bool)> {
     let has =
         |role: Role| held.iter().find(|have| have.role == role).map(|have| (role.to_string(), have.deputy));
     match (allow, identity, scope) {
@@ -175,6 +207,7 @@ fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, held: &[Held]) -> O
         (Allow::Known, Identity::Cluster(_) | Identity::Component(_), _) => None,
         (Allow::Known, _, _) => Some(("known".to_owned(), false)),
         (Allow::Cooperative(role), _, _) => has(role),
+        (Allow::AfterGrace(role), _, Scope::Member(..)) if gone => has(role),
         (Allow::OwnCluster, Identity::Cluster(own), Scope::Cluster(cluster, _))
             if own.as_str() == cluster.as_str() =>
         {
@@ -209,6 +242,7 @@ fn describe(allow: Allow) -> String {
     match allow {
         Allow::Member(role) => format!("the member's {role}"),
         Allow::Cooperative(role) => format!("the {role}"),
+        Allow::AfterGrace(role) => format!("the {role} once the member has left and its grace is over"),
         Allow::OwnCluster => "the cluster itself".to_owned(),
         Allow::Known => "people and services".to_owned(),
         Allow::JoinToken => "the bearer of a join token".to_owned(),

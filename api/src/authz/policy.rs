@@ -11,6 +11,8 @@ pub enum Allow {
     Member(Role),
     /// Has this role of the cooperative.
     Cooperative(Role),
+    /// Has this role of the cooperative, and the member that the call names has left and its grace is over.
+    AfterGrace(Role),
     /// Is the operator program of the cluster that the call names (cluster certificate).
     OwnCluster,
     /// Is a person or a service with any verified identity.
@@ -53,7 +55,12 @@ const MEMBER_READ: &[Allow] =
 const PLATFORM_READ: &[Allow] = &[VIEWER, ORDERER, APPROVER, AUDITOR, ADMIN, OPERATOR, COOPERATIVE_AUDITOR];
 /// Ordering: the member itself, never the cooperative in its place.
 const ORDER: &[Allow] = &[ORDERER, ADMIN];
-const ADMIN_ONLY: &[Allow] = &[ADMIN];
+/// What is left of a member that has left.
+const OPERATOR_AFTER_GRACE: Allow = Allow::AfterGrace(Role::CooperativeOperator);
+/// Deleting a service: the member itself, and who clears up behind it.
+const DELETE_INSTANCE: &[Allow] = &[ORDERER, ADMIN, OPERATOR_AFTER_GRACE];
+/// Deleting a tenant: the same.
+const DELETE_TENANT: &[Allow] = &[ADMIN, OPERATOR_AFTER_GRACE];
 const MEMBER_ADMIN: &[Allow] = &[ADMIN, OPERATOR];
 /// Money of the member.
 const MONEY_READ: &[Allow] = &[VIEWER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, TREASURER, COOPERATIVE_AUDITOR];
@@ -70,6 +77,8 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.MemberService/GetMember", allow: MEMBER_READ },
     Row { rpc: "allmende.v1.MemberService/ListMembers", allow: COOPERATIVE },
     Row { rpc: "allmende.v1.MemberService/UpdateMember", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.MemberService/ExitMember", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.MemberService/ExportMemberData", allow: MEMBER_ADMIN },
     Row { rpc: "allmende.v1.MemberService/CreateBillTo", allow: MEMBER_ADMIN },
     Row { rpc: "allmende.v1.MemberService/GetBillTo", allow: MEMBER_READ },
     Row { rpc: "allmende.v1.MemberService/ListBillTos", allow: MEMBER_READ },
@@ -96,7 +105,7 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.TenantService/GetTenant", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.TenantService/ListTenants", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.TenantService/UpdateTenant", allow: ORDER },
-    Row { rpc: "allmende.v1.TenantService/DeleteTenant", allow: ADMIN_ONLY },
+    Row { rpc: "allmende.v1.TenantService/DeleteTenant", allow: DELETE_TENANT },
     Row { rpc: "allmende.v1.QuotaService/GetPool", allow: COOPERATIVE },
     Row { rpc: "allmende.v1.QuotaService/GetEntitlement", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.QuotaService/ListEntitlements", allow: PLATFORM_READ },
@@ -109,7 +118,7 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.InstanceService/GetInstance", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.InstanceService/ListInstances", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.InstanceService/RetryInstance", allow: ORDER },
-    Row { rpc: "allmende.v1.InstanceService/DeleteInstance", allow: ORDER },
+    Row { rpc: "allmende.v1.InstanceService/DeleteInstance", allow: DELETE_INSTANCE },
     Row { rpc: "allmende.v1.InstanceService/GetInstanceCredentials", allow: ORDER },
     Row { rpc: "allmende.v1.OperationService/GetOperation", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.OperationService/ListOperations", allow: PLATFORM_READ },
@@ -138,6 +147,11 @@ impl Row {
     /// Whether the caller need not be known: the one thing it shows is a join token.
     pub fn is_for_joining(&self) -> bool {
         self.allow == JOIN_TOKEN
+    }
+
+    /// Whether it depends on a member having left.
+    pub fn has_after_grace(&self) -> bool {
+        self.allow.iter().any(|allow| matches!(allow, Allow::AfterGrace(_)))
     }
 
     /// Whether only clusters call it: then a token is refused.

@@ -1,6 +1,7 @@
 //! Members, bill-tos, register.
 
 use allmende_domain::{
+    departure::ProcessingAgreement,
     ids::{BillToId, MemberId},
     leitweg::LeitwegId,
     member::{BillTo, Member, MemberType, Population, ShareHolding, TaxProfile, VatCategory},
@@ -67,6 +68,17 @@ pub fn read_tax_profiles(fields: &mut Fields, path: &str, profiles: &[v1::TaxPro
         }
     }
     all
+}
+
+/// A signed processing agreement; none where there is none.
+pub fn read_agreement(
+    fields: &mut Fields,
+    path: &str,
+    message: Option<&v1::ProcessingAgreement>,
+) -> Option<ProcessingAgreement> {
+    let message = message?;
+    let signed_on = fields.date(&format!("{path}.signed_on"), &message.signed_on)?;
+    Some(ProcessingAgreement { signed_on, version: message.version.trim().to_owned() })
 }
 
 /// A bill-to of a member; `path` is where the message lies in the request.
@@ -152,6 +164,15 @@ pub fn write_value(member: &Member) -> v1::Member {
         update_time: Some(time(member.update_time)),
         etag: String::new(),
         register_override_reason: member.register_override_reason.clone(),
+        processing_agreement: member.processing_agreement.as_ref().map(|agreement| v1::ProcessingAgreement {
+            signed_on: agreement.signed_on.to_string(),
+            version: agreement.version.clone(),
+        }),
+        departure: member.departure.as_ref().map(|departure| v1::MemberDeparture {
+            last_day: departure.last_day.to_string(),
+            grace_until: departure.grace_until.to_string(),
+            reason: departure.reason.clone(),
+        }),
     }
 }
 

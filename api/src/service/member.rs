@@ -8,7 +8,10 @@ use tonic::{Request, Streaming};
 
 use super::{Answer, Apps, answer, page, split, written};
 use crate::{
-    app::{member::RightsOf, register::Upload},
+    app::{
+        member::{MemberDataStream, RightsOf},
+        register::Upload,
+    },
     authz::Scope,
     context::Context,
     convert::{fields::Fields, grant as grants, member as convert},
@@ -66,6 +69,31 @@ impl MemberService for MemberApi {
             let name = request.member.as_ref().map_or("", |member| member.name.as_str());
             let member = self.0.members.update(&context, &names::member(name)?, &request).await?;
             Ok(convert::write_value(&member))
+        })
+        .await
+    }
+
+    type ExportMemberDataStream = MemberDataStream;
+
+    async fn exit_member(&self, request: Request<v1::ExitMemberRequest>) -> Answer<v1::Member> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let id = names::member(&request.name)?;
+            let member = self.0.members.exit(&context, &id, &request).await?;
+            Ok(convert::write_value(&member))
+        })
+        .await
+    }
+
+    async fn export_member_data(
+        &self,
+        request: Request<v1::ExportMemberDataRequest>,
+    ) -> Answer<MemberDataStream> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member(&request.name)?;
+            let documents = &self.0.invoices.documents;
+            self.0.members.export(&context, &member, &request.name, documents).await
         })
         .await
     }

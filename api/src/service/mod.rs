@@ -62,6 +62,16 @@ fn written<T, M>(page: Page<T>, write: impl Fn(&T) -> M) -> (Vec<M>, String) {
     (page.items.iter().map(write).collect(), page.next_page_token)
 }
 
+impl Apps {
+    /// From now on orders need a signed processing agreement (AVV) of the member.
+    #[must_use]
+    pub fn with_processing_agreements(mut self, needed: bool) -> Self {
+        self.tenants.core.needs_processing_agreement = needed;
+        self.instances.core.needs_processing_agreement = needed;
+        self
+    }
+}
+
 /// Use cases, as wired.
 #[derive(Clone)]
 pub struct Apps {

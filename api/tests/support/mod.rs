@@ -78,6 +78,14 @@ impl Api {
 
     /// With issuers of access tokens.
     pub async fn start_with(issuers: allmende_api::authn::Issuers) -> Self {
+        Self::start_as(issuers, |apps| apps).await
+    }
+
+    /// With use cases set up in another way.
+    pub async fn start_as(
+        issuers: allmende_api::authn::Issuers,
+        set_up: impl FnOnce(allmende_api::service::Apps) -> allmende_api::service::Apps,
+    ) -> Self {
         install_crypto_provider();
         let (etcd, ca) = (TestEtcd::start().await, TestCa::new());
         let documents = tempfile::tempdir().unwrap();
@@ -94,7 +102,7 @@ impl Api {
         let metrics = ApiMetrics::register(&mut registry);
         let drain = CancellationToken::new();
         let document_store = DocumentStore::open(documents.path()).await.unwrap();
-        let mut apps = wiring::apps(
+        let apps = wiring::apps(
             store.clone(),
             document_store,
             clock.clone(),
@@ -102,6 +110,7 @@ impl Api {
             metrics.clone(),
             drain.clone(),
         );
+        let mut apps = set_up(apps);
         let audits = apps.audits.clone();
         let authority = ca.own();
         apps.certificates.signer = Some(Arc::new(FileSigner { cert: authority.cert, key: authority.key }));

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use allmende_proto::v1::{
-    BillTo, CreateMemberRequest, GetMemberRequest, ListMembersRequest, Member, MemberType, ShareHolding,
-    TaxProfile, UpdateMemberRequest,
+    BillTo, CreateMemberRequest, GetMemberRequest, ListMembersRequest, Member, MemberType,
+    ProcessingAgreement, ShareHolding, TaxProfile, UpdateMemberRequest,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use prost_types::FieldMask;
 
-use super::{bill_to, grant, register, rights};
+use super::{bill_to, departure, grant, register, rights};
 use crate::{
     arguments::{ChangeArgs, numbered},
     document,
@@ -47,8 +47,18 @@ A file holds CreateMemberRequest objects in proto JSON form; a list onboards one
     #[command(after_help = "Examples:
   allmende member update m-05766044 --shares 12 --from 2027-01-01
   allmende member update m-05766044 --vat-category S --vat-rate 1900 --from 2027-01-01
+  allmende member update m-05766044 --agreement-signed 2026-01-15 --agreement-version AVV-2026-1
   allmende member update m-05766044 --contact-email it@lemgo.example")]
     Update(UpdateArgs),
+    /// Records that a member leaves (Austritt; operator)
+    #[command(after_help = "Examples:
+  allmende member exit m-05766044 --last-day 2026-12-31 --reason 'Austritt gemäß § 5 der Satzung' --dry-run
+Nothing is ordered after the last day. In the grace the member deletes its workloads and takes its data along; then its rights end,
+the operator may delete what is left, and invoices stay for the cooperative alone until their retention ends.")]
+    Exit(departure::ExitArgs),
+    /// Saves all that is the member's: JSON, CSV, documents, audit (Datenexport)
+    #[command(after_help = departure::EXPORT_EXAMPLES)]
+    Export(departure::ExportArgs),
     /// Imports an edition of the municipal register
     #[command(after_help = register::IMPORT_EXAMPLES)]
     RegisterImport(register::ImportArgs),
@@ -141,6 +151,12 @@ pub(crate) struct UpdateArgs {
     /// First day it is in force
     #[arg(long, value_name = "DATE")]
     from: Option<String>,
+    /// Day on which the processing agreement (AVV) was signed
+    #[arg(long, value_name = "DATE", requires = "agreement_version")]
+    agreement_signed: Option<String>,
+    /// Which text of it was signed
+    #[arg(long, value_name = "TEXT", requires = "agreement_signed")]
+    agreement_version: Option<String>,
     /// Function mailbox
     #[arg(long)]
     contact_email: Option<String>,
@@ -158,6 +174,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
         Command::Get { id } => session.printer.one(&get(session, id.as_deref()).await?),
         Command::Create(args) => create(*args, session).await,
         Command::Update(args) => update(args, session).await,
+        Command::Exit(args) => departure::exit(args, session).await,
+        Command::Export(args) => departure::export(args, session).await,
         Command::RegisterImport(args) => register::import(args, session).await,
         Command::RegisterList => register::list(session).await,
         Command::RegisterGet { register_key } => register::get(register_key, session).await,
@@ -241,9 +259,15 @@ async fn update(args: UpdateArgs, session: &Session) -> Result<(), Failure> {
         member.contact_email = mailbox;
         paths.push("contact_email".to_owned());
     }
+    if let Some(signed_on) = args.agreement_signed {
+        let version = args.agreement_version.unwrap_or_default();
+        member.processing_agreement = Some(ProcessingAgreement { signed_on, version });
+        paths.push("processing_agreement".to_owned());
+    }
     if paths.is_empty() {
         return Err(Failure::Usage(
-            "nothing to change: say --shares, --vat-category or --contact-email".to_owned(),
+            "nothing to change: say --shares, --vat-category, --contact-email or --agreement-signed"
+                .to_owned(),
         ));
     }
     let request_id = args.change.id().to_string();

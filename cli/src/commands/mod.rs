@@ -8,6 +8,7 @@ mod cluster;
 mod completion;
 mod context;
 mod credentials;
+mod departure;
 mod doctor;
 mod download;
 mod grant;

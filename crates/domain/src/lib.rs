@@ -22,6 +22,7 @@ pub mod catalog;
 pub mod closing;
 pub mod cluster;
 pub mod credential;
+pub mod departure;
 pub mod desired;
 pub mod grant;
 pub mod ids;

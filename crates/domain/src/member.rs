@@ -4,6 +4,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    departure::{Departure, ProcessingAgreement},
     ids::{BillToId, MemberId},
     leitweg::LeitwegId,
     violation::FieldViolation,
@@ -123,6 +124,12 @@ pub struct Member {
     pub update_time: Timestamp,
     /// Why a key that the register lacks was accepted; empty in the normal case.
     pub register_override_reason: String,
+    /// The processing agreement in force (AVV); none: not signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processing_agreement: Option<ProcessingAgreement>,
+    /// When it leaves; none: it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub departure: Option<Departure>,
 }
 
 /// Recipient of invoices under a member (Rechnungsempfänger).
@@ -194,6 +201,8 @@ impl Member {
         if !self.contact_email.is_empty() && !is_mailbox(&self.contact_email) {
             wrong.push(FieldViolation::new("contact_email", "must be a mailbox such as it@stadt.example"));
         }
+        let agreement = self.processing_agreement.iter().flat_map(ProcessingAgreement::violations);
+        wrong.extend(agreement.map(|violation| violation.under("processing_agreement")));
         wrong
     }
 }
@@ -294,6 +303,8 @@ mod tests {
             create_time: Timestamp::UNIX_EPOCH,
             update_time: Timestamp::UNIX_EPOCH,
             register_override_reason: String::new(),
+            processing_agreement: None,
+            departure: None,
         }
     }
 

@@ -41,6 +41,14 @@ pub struct Shortfall {
 }
 
 impl Resources {
+    /// Whether any amount is more than the other's.
+    pub fn exceeds(self, other: Self) -> bool {
+        self.cpu_milli > other.cpu_milli
+            || self.memory_bytes > other.memory_bytes
+            || self.storage_bytes > other.storage_bytes
+            || self.pods > other.pods
+    }
+
     /// The names that Kubernetes gives these in a ResourceQuota, in field order.
     pub const NAMES: [&'static str; 4] = ["requests.cpu", "requests.memory", "requests.storage", "pods"];
 

@@ -116,6 +116,21 @@ impl Store {
         Ok((response.kvs().first().map(versioned).transpose()?, Revision(revision)))
     }
 
+    /// Reads one value as it was at a revision that another read told.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), and when that revision has been compacted away.
+    pub async fn find_as_of<T: Record>(
+        &self,
+        key: &Key<T>,
+        Revision(at): Revision,
+    ) -> Result<Option<Versioned<T>>, StoreError> {
+        let options = GetOptions::new().with_revision(at);
+        let response =
+            self.client.kv_client().get(key.raw(), Some(options)).await.map_err(StoreError::read)?;
+        response.kvs().first().map(versioned).transpose()
+    }
+
     /// Reads at most `limit` values in key order, after the raw key `after`.
     ///
     /// # Errors

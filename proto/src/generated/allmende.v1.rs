@@ -7088,6 +7088,32 @@ pub struct Member {
     /// Why a key that the register does not have was accepted. Empty in the normal case.
     #[prost(string, tag = "13")]
     pub register_override_reason: ::prost::alloc::string::String,
+    /// Auftragsverarbeitung (Art. 28 DSGVO). Absent: not signed; then nothing can be ordered where the cooperative asks for it.
+    #[prost(message, optional, tag = "14")]
+    pub processing_agreement: ::core::option::Option<ProcessingAgreement>,
+    /// Absent: it stays. Set by ExitMember.
+    #[prost(message, optional, tag = "15")]
+    pub departure: ::core::option::Option<MemberDeparture>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProcessingAgreement {
+    /// ISO date on which both had signed.
+    #[prost(string, tag = "1")]
+    pub signed_on: ::prost::alloc::string::String,
+    /// Which text was signed.
+    #[prost(string, tag = "2")]
+    pub version: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberDeparture {
+    /// ISO date: last day of the membership.
+    #[prost(string, tag = "1")]
+    pub last_day: ::prost::alloc::string::String,
+    /// ISO date: last day on which the member may delete and export.
+    #[prost(string, tag = "2")]
+    pub grace_until: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Population {
@@ -7273,13 +7299,57 @@ pub struct ListMembersResponse {
 pub struct UpdateMemberRequest {
     #[prost(message, optional, tag = "1")]
     pub member: ::core::option::Option<Member>,
-    /// Of `shares`, `tax_profiles`, `contact_email`. Lists are replaced whole; past entries must stay as they are.
+    /// Of `shares`, `tax_profiles`, `contact_email`, `processing_agreement`. Lists are replaced whole; past entries must stay as they are.
     #[prost(message, optional, tag = "2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
     #[prost(string, tag = "3")]
     pub request_id: ::prost::alloc::string::String,
     #[prost(bool, tag = "4")]
     pub validate_only: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExitMemberRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// ISO date, today or later.
+    #[prost(string, tag = "2")]
+    pub last_day: ::prost::alloc::string::String,
+    /// Days after it in which the member deletes its workloads and takes its data along; absent: 90, at most 730.
+    #[prost(int32, optional, tag = "3")]
+    pub grace_days: ::core::option::Option<i32>,
+    /// Needed; kept in the audit.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    /// Optional; when given it must be the present one.
+    #[prost(string, tag = "5")]
+    pub etag: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "7")]
+    pub validate_only: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportMemberDataRequest {
+    /// `members/{member}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A piece of a file. Pieces of one file follow one another.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportMemberDataResponse {
+    /// Relative path: `tenants.json`, `documents/2026-09/MPG-2026-000001.xml`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub media_type: ::prost::alloc::string::String,
+    /// Of the whole file, hex.
+    #[prost(string, tag = "3")]
+    pub sha256: ::prost::alloc::string::String,
+    /// Of the whole file.
+    #[prost(int64, tag = "4")]
+    pub size_bytes: i64,
+    #[prost(bytes = "vec", tag = "5")]
+    pub content: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateBillToRequest {
@@ -7761,6 +7831,55 @@ pub mod member_service_client {
                 .insert(GrpcMethod::new("allmende.v1.MemberService", "UpdateMember"));
             self.inner.unary(req, path, codec).await
         }
+        /// Records that a member leaves (Austritt), or other dates for it. Nothing is ordered after its last day; its rights end with the grace.
+        pub async fn exit_member(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExitMemberRequest>,
+        ) -> std::result::Result<tonic::Response<super::Member>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.MemberService/ExitMember",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.MemberService", "ExitMember"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// All that is the member's, in files: JSON, CSV, documents, audit (Art. 15 and 20 DSGVO).
+        pub async fn export_member_data(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportMemberDataRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::ExportMemberDataResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.MemberService/ExportMemberData",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("allmende.v1.MemberService", "ExportMemberData"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
         pub async fn create_bill_to(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateBillToRequest>,
@@ -8057,6 +8176,28 @@ pub mod member_service_server {
             &self,
             request: tonic::Request<super::UpdateMemberRequest>,
         ) -> std::result::Result<tonic::Response<super::Member>, tonic::Status>;
+        /// Records that a member leaves (Austritt), or other dates for it. Nothing is ordered after its last day; its rights end with the grace.
+        async fn exit_member(
+            &self,
+            request: tonic::Request<super::ExitMemberRequest>,
+        ) -> std::result::Result<tonic::Response<super::Member>, tonic::Status>;
+        /// Server streaming response type for the ExportMemberData method.
+        type ExportMemberDataStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::ExportMemberDataResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// All that is the member's, in files: JSON, CSV, documents, audit (Art. 15 and 20 DSGVO).
+        async fn export_member_data(
+            &self,
+            request: tonic::Request<super::ExportMemberDataRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ExportMemberDataStream>,
+            tonic::Status,
+        >;
         async fn create_bill_to(
             &self,
             request: tonic::Request<super::CreateBillToRequest>,
@@ -8375,6 +8516,99 @@ pub mod member_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.MemberService/ExitMember" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExitMemberSvc<T: MemberService>(pub Arc<T>);
+                    impl<
+                        T: MemberService,
+                    > tonic::server::UnaryService<super::ExitMemberRequest>
+                    for ExitMemberSvc<T> {
+                        type Response = super::Member;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExitMemberRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MemberService>::exit_member(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExitMemberSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.MemberService/ExportMemberData" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportMemberDataSvc<T: MemberService>(pub Arc<T>);
+                    impl<
+                        T: MemberService,
+                    > tonic::server::ServerStreamingService<
+                        super::ExportMemberDataRequest,
+                    > for ExportMemberDataSvc<T> {
+                        type Response = super::ExportMemberDataResponse;
+                        type ResponseStream = T::ExportMemberDataStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportMemberDataRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MemberService>::export_member_data(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportMemberDataSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -16,6 +16,7 @@ use allmende_store::{Txn, Versioned, keys};
 use super::{Instances, parameters};
 use crate::{
     app::{
+        member::ordering_member,
         placement::{Placement, reserve_error},
         preview::{Subject, preview},
         tenant::{Accepted, read_bill_to},
@@ -65,10 +66,12 @@ impl Instances {
             .commit(&change, || async {
                 let place = Placement::load(&self.core.store, member, tenant, &request.parent).await?;
                 place.must_live()?;
+                let owner = ordering_member(&self.core, context, member, &request.parent).await?;
                 let offering = self.core.store.find(&keys::offering(&order.offering)).await?;
                 let offer = offer(&order, offering.as_ref())?;
                 let instance = instance(&order, &offer, &place, (uid.clone(), operation.clone()), context);
-                self.accept(context, &change, &place, &offer, instance).await
+                let accepted = self.accept(context, &change, &place, &offer, instance).await?;
+                Ok((accepted.0.expect_unchanged(&owner), accepted.1))
             })
             .await
     }

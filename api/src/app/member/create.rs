@@ -91,6 +91,12 @@ fn read(
         } else {
             request.register_override_reason.trim().to_owned()
         },
+        processing_agreement: convert::read_agreement(
+            &mut fields,
+            "member.processing_agreement",
+            message.processing_agreement.as_ref(),
+        ),
+        departure: None,
     };
     fields.wrong_under("member", member.violations());
     let main: Option<BillToId> = "main".parse().ok();

@@ -2,6 +2,8 @@
 
 mod bill_to;
 mod create;
+mod departure;
+mod export;
 mod grant;
 mod rights;
 mod update;
@@ -21,6 +23,8 @@ use crate::{
     error::AppError,
     pagination::{Page, PageRequest},
 };
+pub(crate) use departure::ordering_member;
+pub use export::MemberDataStream;
 pub use rights::RightsOf;
 pub(crate) use update::check_etag;
 

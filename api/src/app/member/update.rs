@@ -13,7 +13,7 @@ use crate::{
     error::AppError,
 };
 
-const PATHS: [&str; 3] = ["shares", "tax_profiles", "contact_email"];
+const PATHS: [&str; 4] = ["shares", "tax_profiles", "contact_email", "processing_agreement"];
 
 impl Members {
     /// Changes shares, tax profiles or the mailbox.
@@ -74,7 +74,7 @@ fn changed(
     let mut next = Member { update_time: context.now, ..member.clone() };
     let paths = paths(request);
     if paths.is_empty() {
-        fields.wrong("update_mask", "must name what changes: shares, tax_profiles, contact_email");
+        fields.wrong("update_mask", format!("must name what changes: {}", PATHS.join(", ")));
     }
     for path in &paths {
         match path.as_str() {
@@ -84,6 +84,13 @@ fn changed(
                     convert::read_tax_profiles(&mut fields, "member.tax_profiles", &message.tax_profiles);
             }
             "contact_email" => next.contact_email.clone_from(&message.contact_email),
+            "processing_agreement" => {
+                next.processing_agreement = convert::read_agreement(
+                    &mut fields,
+                    "member.processing_agreement",
+                    message.processing_agreement.as_ref(),
+                );
+            }
             other => {
                 fields.wrong("update_mask", format!("{other} cannot be changed; only {}", PATHS.join(", ")))
             }

@@ -73,6 +73,8 @@ pub fn member(key: &str, entry: &Value) -> Member {
         create_time: Timestamp::UNIX_EPOCH,
         update_time: Timestamp::UNIX_EPOCH,
         register_override_reason: String::new(),
+        processing_agreement: None,
+        departure: None,
     }
 }
 
