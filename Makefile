@@ -45,5 +45,6 @@ soak: ## the long forms of what `make test` runs with a few seeds: mutated reque
 	@ALLMENDE_MUTATIONS=10000 ALLMENDE_ABUSE_SECONDS=20 cargo test --locked -p allmende-api --test mutations --test abuse -- --nocapture
 	@ALLMENDE_SEEDS=$${ALLMENDE_SEEDS:-20} $(MAKE) --no-print-directory faults
 
+
 bench: ## measures, where bench/run exists
 	@if [ -x bench/run ]; then bench/run; else echo "there are no benchmarks yet"; fi
