@@ -214,10 +214,17 @@ fn apply(kubernetes: &TestKubernetes, chart: &str) {
         text.split("\n---\n").filter(|object| !object.contains("\nkind: Deployment\n")).collect();
     let file = kubernetes.folder().join(format!("{chart}.yaml"));
     std::fs::write(&file, objects.join("\n---\n")).unwrap();
+    // As Helm does: ours is the default, and what names another namespace goes there; `--namespace` would refuse that.
+    let context = kubernetes.folder().join(format!("{chart}.kubeconfig"));
+    std::fs::copy(kubernetes.kubeconfig(), &context).unwrap();
+    let mut default = Command::new(tool("kubectl"));
+    default.arg("--kubeconfig").arg(&context);
+    default.args(["config", "set-context", "--current", "--namespace", NAMESPACE]);
+    assert!(default.stdout(Stdio::null()).status().unwrap().success(), "a default namespace");
     let applied = Command::new(tool("kubectl"))
         .arg("--kubeconfig")
-        .arg(kubernetes.kubeconfig())
-        .args(["apply", "--server-side", "--namespace", NAMESPACE, "-f"])
+        .arg(&context)
+        .args(["apply", "--server-side", "-f"])
         .arg(&file)
         .stdout(Stdio::null())
         .output()
