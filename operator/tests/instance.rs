@@ -16,7 +16,7 @@ use allmende_operator::{
     metrics::{self, Metrics, Verb},
     settings::Policy,
 };
-use allmende_testkit::kubernetes::TestKubernetes;
+use allmende_testkit::{kubernetes::TestKubernetes, log::Log};
 use async_trait::async_trait;
 use k8s_openapi::{
     api::core::v1::{Namespace, Secret, ServiceAccount},
@@ -219,6 +219,36 @@ async fn an_order_becomes_ready_by_one_run_and_a_lost_binding_is_made_again_with
     assert_eq!((world.played.count("install"), world.played.count("upgrade")), (1, 0));
     let status = world.instances().get("db").await.unwrap().status.unwrap();
     assert_eq!(status.lifecycle.len(), 1, "ready counts once");
+}
+
+#[tokio::test]
+async fn a_generated_password_is_in_its_secrets_and_in_nothing_that_anybody_else_reads() {
+    let world = World::new().await;
+    let log = Log::set("debug,allmende_operator=trace,allmende_crds=trace");
+    *world.played.failure.lock().unwrap() = Some("Error: exceeded quota: allmende".to_owned());
+    world.order().await;
+    until("a failure is told", || async { world.status().await.release.attempts == 1 }).await;
+    *world.played.failure.lock().unwrap() = None;
+    world.change(json!({ "retryNonce": 1, "desired": { "generation": 2 } })).await;
+    until("ready", || async { world.is_ready("True").await }).await;
+    let data = world.secret(SERVICES, "db-credentials").await.unwrap().data.unwrap();
+    let secrets: Vec<String> =
+        ["password", "root"].map(|key| String::from_utf8(data[key].0.clone()).unwrap()).into();
+    assert_ne!(secrets[0], secrets[1]);
+
+    let instance = serde_json::to_string(&world.instances().get("db").await.unwrap()).unwrap();
+    let events = Api::<k8s_openapi::api::events::v1::Event>::all(world.client.clone());
+    until("events are told", || async { !events.list(&Default::default()).await.unwrap().items.is_empty() })
+        .await;
+    let events = serde_json::to_string(&events.list(&Default::default()).await.unwrap().items).unwrap();
+    let log = log.text();
+    assert!(log.contains("run failed") && log.contains("DEBUG"), "the log is whole: {log}");
+    for (place, text) in [("object", &instance), ("events", &events), ("log", &log)] {
+        for secret in &secrets {
+            let piece = |at: usize| text.contains(&secret[at..at + 12]);
+            assert!(!(0..secret.len() - 12).any(piece), "a password is in the {place}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -197,6 +197,55 @@ async fn without_the_lease_helm_is_not_started() {
     assert!(noted.exists(), "with it, it is");
 }
 
+/// In the place of Helm: notes how it was started and with which files, says all it knows, and fails.
+const NOSY: &str = r#"#!/bin/bash
+printf '%s\n' "$@" >NOTED/arguments
+env >NOTED/environment
+while (($#)); do
+  case $1 in --kubeconfig | --values) cp -p "$2" "NOTED/${1#--}" && cat "$2" >&2 ;; esac
+  shift
+done
+exit 1
+"#;
+
+#[tokio::test]
+async fn a_child_gets_its_token_and_values_by_private_files_alone_and_what_it_blurts_out_stays_here() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut world = World::new().await;
+    let noted = tempfile::tempdir().unwrap();
+    world.helm.program = world.chart.path().join("helm");
+    let script = NOSY.replace("NOTED", &noted.path().display().to_string());
+    std::fs::write(&world.helm.program, script).unwrap();
+    std::fs::set_permissions(&world.helm.program, PermissionsExt::from_mode(0o700)).unwrap();
+    let value = "Kanarie-8d1f0c7e-2b";
+    let error =
+        world.helm.install(&world.target(), &world.wanted(json!({ "text": value }))).await.unwrap_err();
+    assert_eq!(error.class, Class::Failed);
+
+    let read = |file: &str| std::fs::read_to_string(noted.path().join(file)).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&read("kubeconfig")).unwrap();
+    let token = config["users"][0]["user"]["token"].as_str().unwrap().to_owned();
+    assert!(token.len() > 100 && read("values").contains(value), "it got both");
+    for file in ["kubeconfig", "values"] {
+        let mode = noted.path().join(file).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file} is for this process alone");
+    }
+    let pieces: Vec<&str> = (0..token.len() - 12).map(|at| &token[at..at + 12]).collect();
+    for (place, text) in [
+        ("arguments", read("arguments")),
+        ("environment", read("environment")),
+        ("error", format!("{error:?}")),
+    ] {
+        assert!(!pieces.iter().any(|piece| text.contains(piece)), "the token is in the {place}: {text}");
+        assert!(place == "error" || !text.contains(value), "the values are in the {place}: {text}");
+    }
+    let environment = read("environment");
+    let mut names: Vec<&str> = environment.lines().filter_map(|line| line.split('=').next()).collect();
+    names.retain(|name| !["PWD", "SHLVL", "_"].contains(name));
+    names.sort_unstable();
+    assert_eq!(names, ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME", "HOME", "PATH"]);
+}
+
 /// A chart whose pod never becomes ready: no kubelet runs here. An account of its own, since nobody makes the default one either.
 fn let_it_wait(folder: &Path) {
     let pod = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .Release.Name }}-pod\nspec:\n  serviceAccountName: {{ .Values.account }}\n  automountServiceAccountToken: false\n  containers: [{ name: a, image: a }]\n";

@@ -4,4 +4,5 @@ pub mod ca;
 pub mod etcd;
 pub mod issuer;
 pub mod kubernetes;
+pub mod log;
 pub mod oidc;
