@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use allmende_identity::signer::{CommandSigner, FileSigner, Signer};
+use allmende_store::EtcdAccess;
 use clap::Parser;
 
 /// Serves the gRPC API of Allmende.
@@ -25,6 +26,21 @@ pub struct Config {
     /// Endpoints of etcd, separated by commas.
     #[arg(long, env = "ALLMENDE_API_ETCD_ENDPOINTS", value_delimiter = ',', required = true)]
     pub etcd_endpoints: Vec<String>,
+    /// Authorities of etcd's certificate, PEM. Needed for https:// endpoints.
+    #[arg(long, env = "ALLMENDE_API_ETCD_CA")]
+    pub etcd_ca: Option<PathBuf>,
+    /// Certificate chain by which etcd knows this program, PEM (P-256); with --etcd-key.
+    #[arg(long, env = "ALLMENDE_API_ETCD_CERT")]
+    pub etcd_cert: Option<PathBuf>,
+    /// Its key, PEM: readable by this program alone.
+    #[arg(long, env = "ALLMENDE_API_ETCD_KEY")]
+    pub etcd_key: Option<PathBuf>,
+    /// User of etcd; with --etcd-password-file. Without it etcd takes the certificate's common name, if it asks at all.
+    #[arg(long, env = "ALLMENDE_API_ETCD_USER")]
+    pub etcd_user: Option<String>,
+    /// File with that user's password.
+    #[arg(long, env = "ALLMENDE_API_ETCD_PASSWORD_FILE")]
+    pub etcd_password_file: Option<PathBuf>,
     /// Certificate chain of the server, PEM.
     #[arg(long, env = "ALLMENDE_API_TLS_CERT")]
     pub tls_cert: PathBuf,
@@ -78,6 +94,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// How etcd is reached; its files are not read yet.
+    pub fn etcd(&self) -> EtcdAccess {
+        EtcdAccess {
+            endpoints: self.etcd_endpoints.clone(),
+            ca: self.etcd_ca.clone(),
+            cert: self.etcd_cert.clone(),
+            key: self.etcd_key.clone(),
+            user: self.etcd_user.clone(),
+            password_file: self.etcd_password_file.clone(),
+        }
+    }
+
     /// Who signs for clusters; none: their certificates come from elsewhere.
     pub fn signer(&self) -> Option<Arc<dyn Signer>> {
         match (&self.signer_cert, &self.signer_key, &self.signer_command) {

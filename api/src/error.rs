@@ -133,6 +133,10 @@ impl From<allmende_store::StoreError> for AppError {
                 tracing::warn!(reason, "store unavailable");
                 Self::Unavailable
             }
+            StoreError::Refused(reason) => {
+                tracing::error!(reason, "the store and this program refuse each other");
+                Self::Unavailable
+            }
             StoreError::UnknownOutcome(reason) => {
                 tracing::warn!(reason, "outcome of a transaction unknown");
                 Self::DeadlineExceeded
@@ -140,6 +144,7 @@ impl From<allmende_store::StoreError> for AppError {
             StoreError::Limit(_)
             | StoreError::Corrupt { .. }
             | StoreError::NewerSchema { .. }
+            | StoreError::Settings(_)
             | StoreError::Documents(_) => Self::internal(error),
         }
     }

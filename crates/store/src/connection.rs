@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use etcd_client::{Client, ConnectOptions, GetOptions, SortOrder, SortTarget};
+use etcd_client::{Client, GetOptions, SortOrder, SortTarget};
 
 use crate::{
+    access::StoreConfig,
     envelope::{Record, decode},
     error::StoreError,
     key::{Key, Range, Revision, Versioned},
@@ -15,22 +16,6 @@ use crate::{
 
 /// Rows that one request of a longer read asks for.
 const PAGE: i64 = 500;
-
-/// How to reach etcd.
-#[derive(Debug, Clone)]
-pub struct StoreConfig {
-    /// `http://127.0.0.1:2379`, one or more.
-    pub endpoints: Vec<String>,
-    /// Limit of one request.
-    pub timeout: Duration,
-}
-
-impl StoreConfig {
-    /// With the usual time limit of five seconds.
-    pub fn new(endpoints: Vec<String>) -> Self {
-        Self { endpoints, timeout: Duration::from_secs(5) }
-    }
-}
 
 /// The store. Cheap to clone; clones share the connection.
 #[derive(Clone)]
@@ -52,15 +37,10 @@ impl Store {
     /// Connects, and creates the store's identity in an empty etcd.
     ///
     /// # Errors
-    /// When etcd does not answer, or the store is of a newer schema.
+    /// When etcd does not answer or refuses this program, the settings do not fit together, or the store is of a newer schema.
     pub async fn connect(config: &StoreConfig) -> Result<Self, StoreError> {
-        let options = ConnectOptions::new()
-            .with_timeout(config.timeout)
-            .with_connect_timeout(config.timeout)
-            .with_keep_alive(Duration::from_secs(10), Duration::from_secs(5))
-            .with_keep_alive_while_idle(true)
-            .with_require_leader(true);
-        let client = Client::connect(&config.endpoints, Some(options)).await.map_err(StoreError::read)?;
+        let client =
+            Client::connect(&config.endpoints, Some(config.options()?)).await.map_err(StoreError::read)?;
         let unopened = StoreIdentity { store_id: String::new(), epoch: 0, schema: 0 };
         let mut store = Self { client: Arc::new(client), identity: Arc::new(unopened) };
         store.identity = Arc::new(schema::open(&store).await?);

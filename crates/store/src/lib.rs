@@ -3,9 +3,11 @@
 //! * [`keys`] is the only file with key text; ids are padded to a fixed length, so no id is a prefix of another.
 //! * Every value is an [`envelope`] with format version and kind.
 //! * A change is one [`Txn`] that compares the revisions of what it read, committed by [`Store::transact`] with a receipt of its request id.
+//! * [`EtcdAccess`] is how a program is told where etcd is, under which TLS and as which user.
 //! * [`Store::watch`] goes on from a known revision and says so when it must relist.
 //! * [`objects`] holds rendered documents, outside etcd.
 
+mod access;
 mod connection;
 mod difference;
 mod envelope;
@@ -19,7 +21,8 @@ mod transact;
 mod txn;
 mod watch;
 
-pub use connection::{Store, StoreConfig};
+pub use access::{EtcdAccess, StoreConfig, StoreTls, StoreUser};
+pub use connection::Store;
 pub use envelope::Record;
 pub use error::StoreError;
 pub use key::{Key, Range, Revision, Versioned};

@@ -56,6 +56,8 @@ impl<T> Drop for WatchStream<T> {
 /// Why one connection of a watch ended.
 enum Ended {
     Lost,
+    /// etcd ended it and said why.
+    Refused(String),
     Compacted,
     NobodyListens,
 }
@@ -82,6 +84,12 @@ async fn follow<T: Record>(
                 let _ = sender.send(WatchEvent::Compacted).await;
                 return;
             }
+            Ended::Refused(reason) => {
+                tracing::warn!(reason, "etcd has ended a watch");
+                tokio::time::sleep(REOPEN).await;
+                // A user's token may have ended. Only a call gets a new one: the client does not look at why a watch was ended.
+                let _ = store.ping().await;
+            }
             Ended::Lost => tokio::time::sleep(REOPEN).await,
         }
     }
@@ -104,7 +112,10 @@ async fn follow_once<T: Record>(
             Ok(None) | Err(_) => return Ended::Lost,
         };
         if response.canceled() {
-            return if response.compact_revision() > 0 { Ended::Compacted } else { Ended::Lost };
+            return match response.compact_revision() {
+                0 => Ended::Refused(response.cancel_reason().to_owned()),
+                _ => Ended::Compacted,
+            };
         }
         let revision = Revision(response.header().map_or(0, etcd_client::ResponseHeader::revision));
         for event in response.events() {

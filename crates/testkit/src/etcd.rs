@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use etcd_client::{Certificate, Client, ConnectOptions, Identity, Permission, TlsOptions};
 use tempfile::TempDir;
+
+use crate::ca::{Leaf, TestCa};
 
 /// Longest wait for etcd to answer.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -18,6 +21,37 @@ pub struct TestEtcd {
     folder: TempDir,
     client_port: u16,
     peer_port: u16,
+    tls: Option<EtcdTls>,
+}
+
+/// Certificates of an etcd that speaks with none but who has one of its authority.
+#[derive(Debug)]
+struct EtcdTls {
+    authority: PathBuf,
+    server: Leaf,
+    /// Of its administrator: the common name is etcd's superuser.
+    root: Leaf,
+}
+
+impl EtcdTls {
+    fn flags(&self) -> Vec<String> {
+        vec![
+            format!("--cert-file={}", self.server.cert.display()),
+            format!("--key-file={}", self.server.key.display()),
+            format!("--trusted-ca-file={}", self.authority.display()),
+            "--client-cert-auth".to_owned(),
+            "--tls-min-version=TLS1.3".to_owned(),
+            // It would call etcd itself with the server's certificate, which is none of a client.
+            "--enable-grpc-gateway=false".to_owned(),
+        ]
+    }
+
+    fn options(&self) -> ConnectOptions {
+        let read = |path: &Path| std::fs::read(path).expect("a file of the authority");
+        let identity = Identity::from_pem(read(&self.root.cert), read(&self.root.key));
+        let tls = TlsOptions::new().ca_certificate(Certificate::from_pem(read(&self.authority)));
+        ConnectOptions::new().with_tls(tls.identity(identity))
+    }
 }
 
 /// A copy of an etcd's data, taken while it stood still.
@@ -63,15 +97,62 @@ impl TestEtcd {
     /// # Panics
     /// When it does not start.
     pub async fn start() -> Self {
+        Self::start_as(None).await
+    }
+
+    /// As [`start`](Self::start), under TLS: it answers none but who has a certificate of this authority.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_with_tls(ca: &TestCa) -> Self {
+        let (server, root) = (ca.server("etcd"), ca.client("root", &[]));
+        Self::start_as(Some(EtcdTls { authority: ca.cert(), server, root })).await
+    }
+
+    async fn start_as(tls: Option<EtcdTls>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let mut etcd = Self { child: None, folder, client_port: free_port(), peer_port: free_port() };
+        let mut etcd = Self { child: None, folder, client_port: free_port(), peer_port: free_port(), tls };
         etcd.resume_from_disk().await;
         etcd
     }
 
-    /// `http://127.0.0.1:…`.
+    /// `http://127.0.0.1:…`, or `https://` under TLS.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client_port)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.client_port)
+    }
+
+    /// Makes users, each with the right to the keys that begin with its prefix, and has etcd ask for them from now on.
+    ///
+    /// # Panics
+    /// When etcd refuses.
+    pub async fn require_users(&self, users: &[(&str, &str, &str)]) {
+        let client = self.connect().await.expect("etcd answers its administrator");
+        let mut auth = client.auth_client();
+        auth.user_add("root", "of the administrator", None).await.expect("the superuser");
+        auth.role_add("root").await.expect("the superuser's role");
+        auth.user_grant_role("root", "root").await.expect("the superuser's role");
+        for (name, password, prefix) in users {
+            auth.user_add(*name, *password, None).await.expect("a user");
+            auth.role_add(*name).await.expect("a role");
+            let keys = Permission::read_write(*prefix).with_prefix();
+            auth.role_grant_permission(*name, keys).await.expect("the role's keys");
+            auth.user_grant_role(*name, *name).await.expect("the user's role");
+        }
+        auth.auth_enable().await.expect("etcd asks for users");
+    }
+
+    /// Gives a user a password; the tokens that it got with the one before end.
+    ///
+    /// # Panics
+    /// When etcd refuses.
+    pub async fn set_password(&self, name: &str, password: &str) {
+        let client = self.connect().await.expect("etcd answers its administrator");
+        client.auth_client().user_change_password(name, password).await.expect("a password");
+    }
+
+    async fn connect(&self) -> Result<Client, etcd_client::Error> {
+        Client::connect([self.endpoint()], self.tls.as_ref().map(EtcdTls::options)).await
     }
 
     /// Where its log and data lie.
@@ -122,6 +203,7 @@ impl TestEtcd {
             .arg(format!("--listen-peer-urls={peer}"))
             .arg(format!("--initial-advertise-peer-urls={peer}"))
             .arg(format!("--initial-cluster=test={peer}"))
+            .args(self.tls.as_ref().map(EtcdTls::flags).unwrap_or_default())
             .args(["--unsafe-no-fsync", "--log-level=warn", "--watch-progress-notify-interval=1s"])
             .stdout(Stdio::null())
             .stderr(log)
@@ -158,8 +240,7 @@ impl TestEtcd {
     async fn wait_until_it_answers(&mut self) {
         let begun = Instant::now();
         loop {
-            let connected = etcd_client::Client::connect([self.endpoint()], None).await;
-            if let Ok(client) = connected
+            if let Ok(client) = self.connect().await
                 && client.kv_client().get("ready", None).await.is_ok()
             {
                 return;
