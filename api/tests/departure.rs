@@ -78,6 +78,9 @@ async fn a_member_leaves_with_a_grace_and_then_only_the_cooperative_acts_on_what
     api.set_clock("2027-01-31T10:00:00Z");
     let get = v1::GetTenantRequest { name: TENANT.into() };
     assert_eq!(lemgo.get_tenant(get).await.unwrap_err().code(), Code::NotFound, "its rights have ended");
+    let report = v1::ListRightsRequest { parent: NAME.into(), ..Default::default() };
+    let report = operator.list_rights(report).await.unwrap().into_inner();
+    assert!(report.rights.is_empty(), "the report says what the API decides by: {report:?}");
     theirs.delete_instance(delete).await.unwrap();
     let list = v1::ListInvoicesRequest { parent: NAME.into(), ..Default::default() };
     let mut invoices = v1::invoice_service_client::InvoiceServiceClient::new(api.channel(LEMGO));

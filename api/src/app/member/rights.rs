@@ -6,6 +6,7 @@ use allmende_domain::{
     grant::{Grant, Right, RightSource, Role},
     ids::MemberId,
     member::Member,
+    period::day_in_berlin,
 };
 use allmende_identity::{Identity, http_client::percent_encoded};
 use allmende_store::{Range, Versioned, keys};
@@ -49,9 +50,15 @@ impl Members {
             RightsOf::Member(id, name) => Scope::Member(id, name),
         };
         self.core.authorizer.require(context, scope).await?;
+        // Rights end with the membership: what was given by or to those who have left no longer counts.
+        let day = day_in_berlin(at)?;
+        let mut left = BTreeSet::new();
         let mut rights = match of {
             RightsOf::Everybody => {
                 let (members, _) = self.core.store.snapshot(&keys::members()).await?;
+                left.extend(
+                    members.iter().filter(|row| row.value.is_gone(day)).map(|row| row.value.id.clone()),
+                );
                 let (grants, _) = self.core.store.snapshot(&keys::grants_all()).await?;
                 let mut rights: Vec<Right> =
                     Role::ALL.into_iter().filter_map(by_cooperative_certificate).collect();
@@ -62,6 +69,7 @@ impl Members {
             RightsOf::Member(id, name) => {
                 let member = self.core.store.find(&keys::member(id)).await?;
                 let member = member.ok_or_else(|| AppError::not_found(name))?;
+                left.extend(member.value.is_gone(day).then(|| id.clone()));
                 let (grants, _) = self.core.store.snapshot(&keys::grants(id)).await?;
                 let mut rights = vec![by_member_certificate(&member.value)];
                 rights.extend(grants.into_iter().map(|grant| Right::from(grant.value)));
@@ -73,7 +81,9 @@ impl Members {
             RightsOf::Member(id, _) => right.member.as_ref() == Some(id),
         };
         rights.extend(self.issuers.groups().iter().filter(of_this).map(by_group));
-        rights.retain(|right| right.is_valid_at(at));
+        rights.retain(|right| {
+            right.is_valid_at(at) && right.member.as_ref().is_none_or(|member| !left.contains(member))
+        });
         rights.sort_by_key(order);
         rights.dedup_by_key(|right| order(right));
         let rows = rights
