@@ -10,6 +10,7 @@ mod layers;
 mod licences;
 mod metadata;
 mod rights;
+mod sbom;
 mod sizes;
 
 use std::process::ExitCode;
@@ -24,10 +25,22 @@ usage: cargo xtask <check>
   check-licences   licences, banned crates and sources of everything we build, by deny.toml
   check-rights     each rule of the operator's chart has its reason, and the reference tells it
   write-rights     writes that reference
+  sbom <image> [crate:<package> | go:<program> | debian:<folder>]...
+                   prints what an image is made of, with licences, as SPDX 2.3
 ";
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
+    let all: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("sbom", rest)) = all.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return match sbom::print(rest) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("no document: {error:#}");
+                ExitCode::from(2)
+            }
+        };
+    }
+    let mut arguments = all.into_iter();
     let check = match (arguments.next().as_deref(), arguments.next()) {
         (Some("check-layers"), None) => layers::check,
         (Some("check-sizes"), None) => sizes::check,
