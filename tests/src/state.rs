@@ -185,6 +185,12 @@ fn reduce(kind: &str, object: &mut Value) {
     if !matches!(kind, "tenants" | "serviceinstances" | "resourcequotas") {
         fields.remove("status");
     }
+    // Kubernetes counts what is used when it comes to it: minutes later, it may be.
+    if kind == "resourcequotas"
+        && let Some(Value::Object(status)) = fields.get_mut("status")
+    {
+        status.remove("used");
+    }
     if kind == "secrets"
         && let Some(Value::Object(data)) = fields.get_mut("data")
     {
