@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use abuse_pack::{ATTACKS, Attacker};
 use allmende_proto::v1::{self, member_service_client::MemberServiceClient};
-use support::{Api, LEMGO, WIEHL};
+use support::{Api, LEMGO, WIEHL, memory::resident_kib};
 use tokio_util::sync::CancellationToken;
 
 /// Growth of the whole process, attacker and client included (scoreboard R14).
@@ -21,12 +21,6 @@ const PACE: Duration = Duration::from_millis(10);
 
 fn seconds() -> u64 {
     std::env::var("ALLMENDE_ABUSE_SECONDS").map_or(1, |text| text.parse().unwrap())
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
 /// Calls until told to stop; how long each took. A failed call ends the test.

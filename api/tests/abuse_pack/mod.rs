@@ -3,23 +3,17 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use rustls::ClientConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::Instant,
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::client::TlsStream;
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+use crate::support::http2::{
+    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, PING, RST_STREAM, SETTINGS, frame, message,
+};
 
 /// One way of wearing a server out.
 #[derive(Debug, Clone, Copy)]
@@ -71,48 +65,19 @@ pub struct Sent {
     pub ended: u64,
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
-    bytes.extend_from_slice(&stream.to_be_bytes());
-    bytes.extend_from_slice(payload);
-    bytes
-}
-
-/// A request's header block in HPACK without any table (RFC 7541, section 6.2.2).
 fn headers(stream: u32, flags: u8) -> Vec<u8> {
-    let path = b"/allmende.v1.MemberService/ListBillTos";
-    let mut block = vec![0x83, 0x87, 0x04, u8::try_from(path.len()).unwrap()];
-    block.extend_from_slice(path);
-    block.extend_from_slice(b"\x01\x09localhost\x0f\x10\x10application/grpc\x00\x02te\x08trailers");
-    frame(HEADERS, flags, stream, &block)
-}
-
-fn message(body: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0];
-    bytes.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
-    bytes.extend_from_slice(body);
-    bytes
+    http2::headers(stream, flags, "/allmende.v1.MemberService/ListBillTos")
 }
 
 /// A member with a sound certificate and bad intent.
 pub struct Attacker {
     address: SocketAddr,
-    config: Arc<ClientConfig>,
+    tls: Arc<ClientConfig>,
 }
 
 impl Attacker {
     pub fn new(address: SocketAddr, ca: &Path, own: (&Path, &Path)) -> Self {
-        let chain = |path: &Path| CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap);
-        let mut roots = RootCertStore::empty();
-        chain(ca).for_each(|root| roots.add(root).unwrap());
-        let key = PrivateKeyDer::from_pem_file(own.1).unwrap();
-        let mut config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(chain(own.0).collect(), key)
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Self { address, config: Arc::new(config) }
+        Self { address, tls: http2::tls(ca, own) }
     }
 
     /// Attacks for `limit`; a connection that the server ends is made anew.
@@ -134,20 +99,13 @@ impl Attacker {
     async fn again(&self, attack: &Attack, until: Instant) -> Sent {
         let mut sent = Sent::default();
         while Instant::now() < until {
-            if let Ok(stream) = self.connect().await
+            if let Ok(stream) = http2::connect(self.address, &self.tls).await
                 && tokio::time::timeout_at(until, flood(stream, attack, &mut sent)).await.is_ok()
             {
                 sent.ended += 1;
             }
         }
         sent
-    }
-
-    async fn connect(&self) -> std::io::Result<TlsStream<TcpStream>> {
-        let socket = TcpStream::connect(self.address).await?;
-        TlsConnector::from(Arc::clone(&self.config))
-            .connect(ServerName::try_from("localhost").unwrap(), socket)
-            .await
     }
 
     /// Connections that never say a word; fewer than the server's handshakes at once, so that it is its time limit that matters, not
@@ -170,9 +128,7 @@ async fn flood(stream: TlsStream<TcpStream>, attack: &Attack, sent: &mut Sent) {
         while reader.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     };
     let source = async {
-        let preface =
-            [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &[]), (attack.opening)()];
-        writer.write_all(&preface.concat()).await?;
+        writer.write_all(&[http2::opening(), (attack.opening)()].concat()).await?;
         for id in (3..i32::MAX.unsigned_abs()).step_by(2) {
             writer.write_all(&(attack.unit)(id)).await?;
             sent.units += 1;

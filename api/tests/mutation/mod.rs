@@ -1,4 +1,4 @@
-//! Requests made from the descriptors, spoiled on the wire, and sent as bytes.
+//! Requests made from the descriptors, spoiled as bytes.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -7,20 +7,12 @@
     reason = "each test binary uses a part of this"
 )]
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use allmende_proto::FILE_DESCRIPTOR_SET;
-use prost::{
-    Message,
-    bytes::{Buf, BufMut, Bytes},
-};
+use prost::{Message, bytes::Bytes};
 use prost_reflect::{
     DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value,
-};
-use tonic::{
-    Status,
-    codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
-    transport::Channel,
 };
 
 /// Where a run begins; the same seed makes the same requests.
@@ -202,65 +194,5 @@ impl Requests {
                 _ => body.extend_from_within(..at),
             }
         }
-    }
-}
-
-/// Sends `body` to `path` and takes the answer to its first message or status.
-pub async fn raw_call(channel: Channel, path: &str, body: Vec<u8>) -> Result<(), Status> {
-    let mut grpc = tonic::client::Grpc::new(channel);
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
-    let request = tonic::Request::new(tokio_stream::once(body));
-    let call = async {
-        let mut stream = grpc.streaming(request, path.parse().unwrap(), RawCodec).await?.into_inner();
-        stream.message().await.map(|_| ())
-    };
-    // A stream without an end for the operator has begun well when nothing comes for a while.
-    tokio::time::timeout(Duration::from_secs(20), call).await.unwrap_or(Ok(()))
-}
-
-/// Bytes as they are.
-#[derive(Debug, Clone, Copy)]
-struct RawCodec;
-
-impl Codec for RawCodec {
-    type Encode = Vec<u8>;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for RawCodec {
-    type Item = Vec<u8>;
-    type Error = Status;
-
-    fn encode(&mut self, item: Vec<u8>, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(&item);
-        Ok(())
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::default()
-    }
-}
-
-impl Decoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        let length = buffer.remaining();
-        Ok(Some(buffer.copy_to_bytes(length)))
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::default()
     }
 }

@@ -8,6 +8,8 @@
 )]
 
 pub mod document;
+pub mod http2;
+pub mod memory;
 pub mod probe;
 pub mod raw;
 
