@@ -8,10 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use allmende_testkit::{
-    ca::TestCa,
-    etcd::{TestEtcd, free_port},
-};
+use allmende_testkit::{ca::TestCa, etcd::TestEtcd, port::free_port};
 
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -12,7 +12,7 @@ use std::{
 use allmende_billing::Progress;
 use allmende_domain::run::RunState;
 use allmende_store::{Revision, Txn, WatchEvent, keys};
-use allmende_testkit::etcd::free_port;
+use allmende_testkit::port::free_port;
 use world::{STEPS, World, golden};
 
 /// The result of an undisturbed run.

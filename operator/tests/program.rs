@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use allmende_testkit::{ca::TestCa, etcd::free_port};
+use allmende_testkit::{ca::TestCa, port::free_port};
 use cluster::{admin, create, eventually, shared, tenant, until_condition};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;

@@ -8,8 +8,9 @@ use std::{
 
 use allmende_testkit::{
     ca::TestCa,
-    etcd::{TestEtcd, free_port, tool},
+    etcd::{TestEtcd, tool},
     kubernetes::TestKubernetes,
+    port::free_port,
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{

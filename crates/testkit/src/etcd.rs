@@ -9,7 +9,10 @@ use std::{
 use etcd_client::{Certificate, Client, ConnectOptions, Identity, Permission, TlsOptions};
 use tempfile::TempDir;
 
-use crate::ca::{Leaf, TestCa};
+use crate::{
+    ca::{Leaf, TestCa},
+    port::free_port,
+};
 
 /// Longest wait for etcd to answer.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -80,15 +83,6 @@ pub fn tool(name: &str) -> PathBuf {
     let path = tools().join(name);
     assert!(path.is_file(), "{} is missing: run `make tools`", path.display());
     path
-}
-
-/// A free port on loopback.
-///
-/// # Panics
-/// When the machine has none.
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port on loopback");
-    listener.local_addr().expect("the port's address").port()
 }
 
 impl TestEtcd {

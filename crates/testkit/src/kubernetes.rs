@@ -20,7 +20,7 @@ use rcgen::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::etcd::{free_port, tool};
+use crate::{etcd::tool, port::free_port};
 
 /// Longest wait for the API server to be ready.
 const START_LIMIT: Duration = Duration::from_secs(120);

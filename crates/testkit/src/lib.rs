@@ -6,3 +6,4 @@ pub mod issuer;
 pub mod kubernetes;
 pub mod log;
 pub mod oidc;
+pub mod port;
