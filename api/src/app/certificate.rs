@@ -177,8 +177,12 @@ impl Certificates {
             description: "too many clusters join at once: repeat in a second".to_owned(),
         })?;
         let id = id.ok_or(AppError::JoinRefused)?;
-        let actor =
-            Actor { principal: identity(&id).to_string(), role: "join token".to_owned(), deputy: false };
+        let actor = Actor {
+            principal: identity(&id).to_string(),
+            role: "join token".to_owned(),
+            deputy: false,
+            eye: None,
+        };
         let change = Change::new(actor, &request.request_id, request, false, now)?;
         self.core
             .commit(&change, || async {

@@ -4,6 +4,7 @@ use allmende_domain::{
     grant::{Grant, Role},
     ids::{ClusterId, MemberId},
     period::day_in_berlin,
+    quota::approval::{Deputyship, Eye},
 };
 use allmende_identity::Identity;
 use allmende_store::{Store, keys};
@@ -38,6 +39,8 @@ pub struct Actor {
     pub role: String,
     /// Acts in place of another ("i. V.").
     pub deputy: bool,
+    /// The same as it counts where several must agree; none for a right that is no role.
+    pub eye: Option<Eye>,
 }
 
 /// Decides by the table, the certificate, the token's groups and the stored grants.
@@ -48,14 +51,27 @@ pub struct Authorizer {
 }
 
 /// One role of a caller: for the member that the call names, or of the cooperative.
+#[derive(Clone, Copy)]
 struct Held {
     role: Role,
-    deputy: bool,
+    deputy: Option<Deputyship>,
 }
 
 impl From<Role> for Held {
     fn from(role: Role) -> Self {
-        Self { role, deputy: false }
+        Self { role, deputy: None }
+    }
+}
+
+/// By what an entry of the table lets the caller in.
+struct Fit {
+    text: String,
+    held: Option<Held>,
+}
+
+impl Fit {
+    fn without_role(text: &str) -> Self {
+        Self { text: text.to_owned(), held: None }
     }
 }
 
@@ -97,12 +113,18 @@ impl Authorizer {
             _ => false,
         };
         for allow in context.row.allow {
-            if let Some((role, deputy)) = fits(*allow, &context.caller.identity, scope, (&held, gone)) {
+            if let Some(fit) = fits(*allow, &context.caller.identity, scope, (&held, gone)) {
                 let principal = context.caller.identity.to_string();
                 if let Scope::Member(member, _) = scope {
                     tracing::Span::current().record("member", tracing::field::display(member));
                 }
-                return Ok(Actor { principal, role, deputy });
+                let deputy = fit.held.is_some_and(|held| held.deputy.is_some());
+                let eye = fit.held.map(|held| Eye {
+                    principal: principal.clone(),
+                    role: held.role,
+                    deputy: held.deputy,
+                });
+                return Ok(Actor { principal, role: fit.text, deputy, eye });
             }
         }
         Err(refusal(context, scope, &held))
@@ -171,7 +193,10 @@ impl Authorizer {
                 .into_iter()
                 .map(|grant| grant.value)
                 .filter(|grant| grant.principal == principal && grant.is_valid_at(context.now))
-                .map(|grant| Held { role: grant.role, deputy: grant.deputy }),
+                .map(|grant| {
+                    let dates = Deputyship { from: grant.valid_from, until: grant.valid_until };
+                    Held { role: grant.role, deputy: grant.deputy.then_some(dates) }
+                }),
         );
         Ok(held)
     }
@@ -193,25 +218,24 @@ fn mismatch() -> AppError {
     AppError::Forbidden { description: PAIR_DIFFERS.to_owned() }
 }
 
-/// Whether one entry of a row lets the caller in; gives the role's text.
-fn fits(
-    allow: Allow,
-    identity: &Identity,
-    scope: Scope<'_>,
-    (held, gone): (&[Held], bool),
-) -> Option<(String, bool)> {
-    let has =
-        |role: Role| held.iter().find(|have| have.role == role).map(|have| (role.to_string(), have.deputy));
+/// Whether one entry of a row lets the caller in, and by what.
+fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, (held, gone): (&[Held], bool)) -> Option<Fit> {
+    // Who has a right of its own does not act as a deputy.
+    let has = |role: Role| {
+        let fitting = held.iter().filter(|have| have.role == role);
+        let held = fitting.min_by_key(|have| have.deputy.is_some())?;
+        Some(Fit { text: role.to_string(), held: Some(*held) })
+    };
     match (allow, identity, scope) {
         // A cluster's certificate is for its operator program, which needs none of it.
         (Allow::Known, Identity::Cluster(_) | Identity::Component(_), _) => None,
-        (Allow::Known, _, _) => Some(("known".to_owned(), false)),
+        (Allow::Known, _, _) => Some(Fit::without_role("known")),
         (Allow::Cooperative(role), _, _) => has(role),
         (Allow::AfterGrace(role), _, Scope::Member(..)) if gone => has(role),
         (Allow::OwnCluster, Identity::Cluster(own), Scope::Cluster(cluster, _))
             if own.as_str() == cluster.as_str() =>
         {
-            Some(("cluster".to_owned(), false))
+            Some(Fit::without_role("cluster"))
         }
         (Allow::Member(role), _, Scope::Member(..)) => has(role),
         _ => None,

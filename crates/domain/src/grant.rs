@@ -47,6 +47,11 @@ impl Role {
         Self::CooperativeAuditor,
     ];
 
+    /// Whether who has this role has the other's rights too: a member's admin has those of all its roles.
+    pub fn covers(self, other: Self) -> bool {
+        self == other || (self == Self::Admin && other.cooperative_name().is_none())
+    }
+
     /// The name in an identity `allmende://cooperative/{name}`; none for a member's role.
     pub fn cooperative_name(self) -> Option<&'static str> {
         match self {

@@ -1,7 +1,8 @@
 //! The pure domain: it decides, and does nothing else. No I/O, no clock, no environment, no floats.
 //!
 //! Platform: who ([`member`], [`grant`], [`register`], [`leitweg`]), what is shared ([`cluster`], [`account`]), what was asked
-//! ([`tenant`], [`catalog`], [`instance`], [`desired`]) and what was seen ([`observation`], [`operation`]).
+//! ([`tenant`], [`catalog`], [`instance`], [`desired`]) and what was seen ([`observation`], [`operation`]). What the cooperative decides
+//! together about its pool is in [`quota`].
 //!
 //! Money: what was used ([`usage`], [`period`]), what it costs ([`price`], [`rating`]), what all bear together ([`pot`], [`key`],
 //! [`allocate`]), and what comes of it ([`run`], [`closing`], [`invoice`]). Amounts are in [`money`].
@@ -39,6 +40,7 @@ pub mod period;
 pub mod pot;
 pub mod preflight;
 pub mod price;
+pub mod quota;
 pub mod rating;
 pub mod register;
 pub mod resources;
