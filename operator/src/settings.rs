@@ -64,9 +64,12 @@ pub struct Settings {
 /// What reconciling needs to know, the same for all objects.
 #[derive(Debug, Clone, Parser)]
 pub struct Policy {
-    /// `limits.cpu` and `limits.memory` of a quota, as a multiple of what is requested.
-    #[arg(long, env = "ALLMENDE_OPERATOR_LIMIT_FACTOR", default_value_t = 2, value_parser = clap::value_parser!(i64).range(1..=16))]
-    pub limit_factor: i64,
+    /// `limits.cpu` and `limits.memory` of a quota, in thousandths of what is requested.
+    #[arg(long, env = "ALLMENDE_OPERATOR_LIMIT_PER_MILLE", default_value_t = 2000, value_parser = clap::value_parser!(i64).range(1000..=16_000))]
+    pub limit_per_mille: i64,
+    /// Extended resources that nodes of this cluster advertise, for example `nvidia.com/gpu`: a quota that has none of them says zero.
+    #[arg(long, env = "ALLMENDE_OPERATOR_EXTENDED_RESOURCES", value_delimiter = ',', value_parser = extended_resource)]
+    pub extended_resources: Vec<String>,
     /// Longest time of one reconcile of a tenant, seconds.
     #[arg(long, env = "ALLMENDE_OPERATOR_RECONCILE_SECONDS", default_value_t = 60)]
     pub reconcile_seconds: u64,
@@ -82,6 +85,24 @@ pub struct Policy {
     /// How many objects of one kind are reconciled at a time.
     #[arg(long, env = "ALLMENDE_OPERATOR_CONCURRENCY", default_value_t = 8)]
     pub concurrency: u16,
+}
+
+/// `domain/name`, as nodes advertise it.
+fn extended_resource(text: &str) -> Result<String, String> {
+    let well_formed = text.split_once('/').is_some_and(|(domain, name)| {
+        let plain =
+            |part: &str| part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+        domain.contains('.')
+            && !domain.starts_with("requests.")
+            && !name.is_empty()
+            && plain(domain)
+            && plain(name)
+    });
+    if well_formed {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is no extended resource: write nvidia.com/gpu"))
+    }
 }
 
 impl Policy {
@@ -107,7 +128,8 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            limit_factor: 2,
+            limit_per_mille: 2000,
+            extended_resources: Vec::new(),
             reconcile_seconds: 60,
             quota_wait_millis: 3000,
             resync_seconds: 600,

@@ -152,7 +152,8 @@ async fn a_store_that_was_put_back_is_followed_only_after_its_epoch_was_raised()
 }
 
 fn instance(generation: u64, binding_fields: &[(&str, &str)]) -> v1::DesiredObject {
-    let amounts = v1::Resources { cpu_milli: 1, memory_bytes: 1, storage_bytes: 1, pods: 1 };
+    let amounts =
+        v1::Resources { cpu_milli: 1, memory_bytes: 1, storage_bytes: 1, pods: 1, ..Default::default() };
     let fields = binding_fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     v1::DesiredObject {
         name: "members/m-05766044/tenants/prod/instances/db".into(),

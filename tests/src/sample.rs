@@ -38,6 +38,7 @@ pub fn amounts(cpus: i64) -> v1::Resources {
         memory_bytes: cpus << 31,
         storage_bytes: cpus * (10 << 30),
         pods: cpus * 10,
+        ..v1::Resources::default()
     }
 }
 

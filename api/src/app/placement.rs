@@ -2,6 +2,7 @@
 
 use allmende_domain::{
     account::{QuotaAccount, ReserveError},
+    cluster::Cluster,
     desired::{DesiredBody, DesiredRecord, DesiredTenant},
     ids::{ClusterId, InstanceId, MemberId, TenantId},
     resources::Resources,
@@ -84,7 +85,7 @@ impl Placement {
         let record = DesiredRecord {
             generation,
             deleting: deleting || self.desired.value.deleting,
-            body: DesiredBody::Tenant(desired),
+            body: DesiredBody::Tenant(Box::new(desired)),
             ..self.desired.value.clone()
         };
         let tenant = Tenant { generation, ..tenant };
@@ -118,6 +119,43 @@ impl Placement {
         }
         Ok(desired)
     }
+}
+
+/// Refuses extended resources that a cluster does not give out; `field` is where they were asked for.
+///
+/// # Errors
+/// INVALID_ARGUMENT with the names that are known there.
+pub fn must_give_out(cluster: &Cluster, field: &str, asked: &Resources) -> Result<(), AppError> {
+    let unknown = asked.extended.unknown(&cluster.capacity.extended);
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let list = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    let unknown = list(unknown.iter().map(ToString::to_string).collect());
+    let known = list(cluster.capacity.extended.iter().map(|(name, _)| name.to_string()).collect());
+    let text = format!(
+        "{unknown}: clusters/{} does not give this out; extended resources there: {known}",
+        cluster.id
+    );
+    Err(AppError::invalid(field, text))
+}
+
+/// As [`must_give_out`], for a change that has not read the cluster. Reads it only when extended resources are asked for.
+///
+/// # Errors
+/// As [`must_give_out`]; also when there is no such cluster.
+pub async fn must_be_known(
+    store: &Store,
+    cluster: &ClusterId,
+    field: &str,
+    asked: &Resources,
+) -> Result<(), AppError> {
+    if asked.extended.is_empty() {
+        return Ok(());
+    }
+    let found = store.find(&keys::cluster(cluster)).await?;
+    let found = found.ok_or_else(|| AppError::invalid(field, format!("there is no clusters/{cluster}")))?;
+    must_give_out(&found.value, field, asked)
 }
 
 /// A refusal to reserve, for the client.

@@ -60,7 +60,7 @@ pub async fn preview(store: &Store, subject: &Subject<'_>, now: Timestamp) -> Re
     let (lists, _) = store.snapshot(&keys::price_lists()).await?;
     let lists: Vec<PriceList> = lists.into_iter().map(|list| list.value).collect();
     let mut preview = Preview {
-        reserves: subject.amounts.saturating_sub(subject.before),
+        reserves: subject.amounts.saturating_sub(&subject.before),
         remaining: subject.account.available()?,
         footprint: subject.footprint.clone(),
         ..Preview::default()
@@ -96,7 +96,7 @@ fn rated(
         generation: 1,
         occurred: from,
         received: from,
-        amounts: subject.amounts,
+        amounts: subject.amounts.clone(),
         workspace: subject.workspace,
         bill_to,
         accounting_reference: String::new(),

@@ -8,7 +8,11 @@ use allmende_domain::{
 use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
 
-use super::{cluster::carve_error, member::check_etag, placement::reserve_error};
+use super::{
+    cluster::carve_error,
+    member::check_etag,
+    placement::{must_give_out, reserve_error},
+};
 use crate::{
     authz::Scope,
     context::Context,
@@ -91,6 +95,7 @@ impl Quotas {
                 let unknown = || AppError::not_found(&request.name);
                 let owner = store.find(&keys::member(member)).await?.ok_or_else(unknown)?;
                 let place = store.find(&cluster_key).await?.ok_or_else(unknown)?;
+                must_give_out(&place.value, "guaranteed.extended", &guaranteed)?;
                 let found = store.find(&account_key).await?;
                 if let Some(found) = &found {
                     check_etag(found, &request.etag, &request.name)?;
@@ -101,12 +106,12 @@ impl Quotas {
                 );
                 let carved = place
                     .value
-                    .carve(before.guaranteed, guaranteed)
+                    .carve(&before.guaranteed, &guaranteed)
                     .map_err(|error| carve_error(cluster, error))?;
                 let account = before
-                    .with_guaranteed(guaranteed, &request.resolution)
+                    .with_guaranteed(guaranteed.clone(), &request.resolution)
                     .map_err(|error| reserve_error(member, cluster, error))?;
-                let summary = format!("Anspruch {guaranteed:?}");
+                let summary = format!("Anspruch {guaranteed}");
                 let txn = Txn::new()
                     .expect_unchanged(&owner)
                     .expect_unchanged(&place)

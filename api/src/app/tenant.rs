@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cluster::preflight,
     member::{check_etag, ordering_member},
-    placement::{Placement, reserve_error},
+    placement::{Placement, must_be_known, reserve_error},
     preview::{Preview, Subject, preview},
     usage::fact_of_tenant,
 };
@@ -107,10 +107,12 @@ impl Tenants {
         if store.find(&key).await?.is_some() {
             return Err(AppError::AlreadyExists { resource: tenant.name() });
         }
+        let quota = &tenant.workspace_quota;
+        must_be_known(store, &tenant.cluster, "tenant.workspace_quota.extended", quota).await?;
         let account = self.account(tenant).await?;
         let reserved = account
             .value
-            .admit(&tenant.name(), tenant.workspace_quota)
+            .admit(&tenant.name(), quota.clone())
             .map_err(|error| reserve_error(member, &tenant.cluster, error))?;
         let desired_key = keys::desired_tenant(&tenant.cluster, member, &tenant.id);
         let operation = begun(tenant, Verb::CreateTenant, context)?;
@@ -127,11 +129,11 @@ impl Tenants {
                 context.row.rpc,
                 Some(member),
                 &tenant.name(),
-                format!("Kontingent {:?}", tenant.workspace_quota),
+                format!("Kontingent {quota}"),
                 "",
             ));
         let preview =
-            preview(store, &subject(tenant.workspace_quota, Resources::ZERO, &reserved), context.now).await?;
+            preview(store, &subject(quota.clone(), Resources::ZERO, &reserved), context.now).await?;
         Ok((txn, Accepted { operation, preview }))
     }
 
@@ -146,7 +148,7 @@ impl Tenants {
             return Err(AppError::invalid("tenant.cluster", "there is no such cluster"));
         }
         let none = QuotaAccount::empty(tenant.member.clone(), cluster.clone());
-        Err(match none.admit(&tenant.name(), tenant.workspace_quota) {
+        Err(match none.admit(&tenant.name(), tenant.workspace_quota.clone()) {
             Err(error) => reserve_error(&tenant.member, cluster, error),
             Ok(_) => AppError::invalid("tenant.workspace_quota", "must ask for something"),
         })
@@ -176,9 +178,11 @@ impl Tenants {
                 let place = Placement::load(&self.core.store, member, id, &message.name).await?;
                 check_etag(&place.tenant, &message.etag, &message.name)?;
                 place.must_live()?;
-                let before = place.tenant.value.workspace_quota;
+                let before = place.tenant.value.workspace_quota.clone();
                 // Who has left may still give back.
-                let owner = if quota.exceeds(before) {
+                let owner = if quota.exceeds(&before) {
+                    let (cluster, field) = (&place.tenant.value.cluster, "tenant.workspace_quota.extended");
+                    must_be_known(&self.core.store, cluster, field, &quota.saturating_sub(&before)).await?;
                     Some(ordering_member(&self.core, context, member, &message.name).await?)
                 } else {
                     None
@@ -186,17 +190,18 @@ impl Tenants {
                 let account = place
                     .account
                     .value
-                    .change(&place.tenant.value.name(), quota)
+                    .change(&place.tenant.value.name(), quota.clone())
                     .map_err(|error| reserve_error(member, &place.tenant.value.cluster, error))?;
                 let tenant = Tenant {
-                    workspace_quota: quota,
+                    workspace_quota: quota.clone(),
                     sized_generation: place.tenant.value.generation.saturating_add(1),
                     state: State::Provisioning,
                     operation: operation_id.clone(),
                     update_time: context.now,
                     ..place.tenant.value.clone()
                 };
-                let desired = DesiredTenant { workspace_quota: quota, ..place.desired_tenant()?.clone() };
+                let desired =
+                    DesiredTenant { workspace_quota: quota.clone(), ..place.desired_tenant()?.clone() };
                 let next = Tenant { generation: tenant.generation.saturating_add(1), ..tenant.clone() };
                 let operation = begun(&next, Verb::UpdateTenant, context)?;
                 let txn = place
@@ -206,12 +211,12 @@ impl Tenants {
                         context.row.rpc,
                         Some(member),
                         &message.name,
-                        format!("Kontingent {quota:?}"),
+                        format!("Kontingent {quota}"),
                         "",
                     ));
                 let txn = owner.iter().fold(txn, Txn::expect_unchanged);
                 let preview =
-                    preview(&self.core.store, &subject(quota, before, &account), context.now).await?;
+                    preview(&self.core.store, &subject(quota.clone(), before, &account), context.now).await?;
                 Ok((txn, Accepted { operation, preview }))
             })
             .await
@@ -316,7 +321,7 @@ fn read(request: &v1::CreateTenantRequest) -> Result<Wanted, AppError> {
     let cluster = message.cluster.strip_prefix("clusters/").unwrap_or_default();
     let cluster: Option<ClusterId> = fields.parse("tenant.cluster", cluster);
     let quota = resources::read(&mut fields, "tenant.workspace_quota", message.workspace_quota.as_ref());
-    if quota.is_some_and(|quota| quota.is_zero()) {
+    if quota.as_ref().is_some_and(Resources::is_zero) {
         fields.wrong("tenant.workspace_quota", "must ask for something");
     }
     let bill_to = read_bill_to(&mut fields, "tenant.bill_to", &message.bill_to, &request.parent);
@@ -350,7 +355,7 @@ fn desired(tenant: &Tenant, display_name: &str) -> DesiredRecord {
         member: tenant.member.clone(),
         tenant: tenant.id.clone(),
         member_display_name: display_name.to_owned(),
-        workspace_quota: tenant.workspace_quota,
+        workspace_quota: tenant.workspace_quota.clone(),
         services: false,
         footprints: std::collections::BTreeMap::new(),
         group_bindings: DesiredTenant::groups_of(&tenant.member),
@@ -361,11 +366,11 @@ fn desired(tenant: &Tenant, display_name: &str) -> DesiredRecord {
         uid: tenant.uid.clone(),
         generation: tenant.generation,
         deleting: false,
-        body: DesiredBody::Tenant(body),
+        body: DesiredBody::Tenant(Box::new(body)),
     }
 }
 
 fn subject(amounts: Resources, before: Resources, account: &QuotaAccount) -> Subject<'_> {
-    let footprint = vec![FootprintPart { title: "Arbeitsbereich".to_owned(), resources: amounts }];
+    let footprint = vec![FootprintPart { title: "Arbeitsbereich".to_owned(), resources: amounts.clone() }];
     Subject { amounts, before, workspace: true, footprint, account }
 }

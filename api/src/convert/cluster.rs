@@ -126,6 +126,11 @@ fn amounts(message: &v1::Resources) -> Resources {
         memory_bytes: message.memory_bytes.max(0),
         storage_bytes: message.storage_bytes.max(0),
         pods: message.pods.max(0),
+        load_balancers: message.load_balancers.max(0),
+        extended: resources::read_extended(&message.extended)
+            .iter()
+            .map(|(name, amount)| (name.clone(), amount.max(0)))
+            .collect(),
     }
 }
 

@@ -1,6 +1,13 @@
 //! Resources, conditions, money, previews.
 
-use allmende_domain::{money::Cents, observation::Condition, resources::Resources};
+use std::collections::BTreeMap;
+
+use allmende_domain::{
+    extended::{Extended, ResourceName},
+    money::Cents,
+    observation::Condition,
+    resources::Resources,
+};
 use allmende_proto::v1;
 
 use super::fields::{Fields, time};
@@ -8,17 +15,31 @@ use super::fields::{Fields, time};
 /// Reads amounts; negative and absurd ones are wrong, each by its field.
 pub fn read(fields: &mut Fields, path: &str, resources: Option<&v1::Resources>) -> Option<Resources> {
     let message = fields.needed(path, resources)?;
+    let mut unnamed = false;
+    for name in message.extended.keys() {
+        if let Err(error) = name.parse::<ResourceName>() {
+            unnamed = true;
+            fields.wrong(format!("{path}.extended"), error);
+        }
+    }
     let amounts = Resources {
         cpu_milli: message.cpu_milli,
         memory_bytes: message.memory_bytes,
         storage_bytes: message.storage_bytes,
         pods: message.pods,
+        load_balancers: message.load_balancers,
+        extended: read_extended(&message.extended),
     };
     let wrong = amounts.fields_out_of_range();
     for field in &wrong {
         fields.wrong(format!("{path}.{field}"), "must be zero or more, and no more than a cluster can have");
     }
-    wrong.is_empty().then_some(amounts)
+    (wrong.is_empty() && !unnamed).then_some(amounts)
+}
+
+/// The extended amounts under names that are names.
+pub fn read_extended(amounts: &BTreeMap<String, i64>) -> Extended {
+    amounts.iter().filter_map(|(name, amount)| Some((name.parse().ok()?, *amount))).collect()
 }
 
 /// Amounts as a message.
@@ -28,6 +49,8 @@ pub fn write(resources: &Resources) -> v1::Resources {
         memory_bytes: resources.memory_bytes,
         storage_bytes: resources.storage_bytes,
         pods: resources.pods,
+        load_balancers: resources.load_balancers,
+        extended: resources.extended.iter().map(|(name, amount)| (name.to_string(), amount)).collect(),
     }
 }
 

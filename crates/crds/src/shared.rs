@@ -1,12 +1,14 @@
 //! What both kinds carry.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Amounts of what is counted and reserved. Zero means "none", never "without limit".
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceAmounts {
     /// Thousandths of a CPU core.
@@ -21,6 +23,37 @@ pub struct ResourceAmounts {
     /// Number of pods.
     #[schemars(range(min = 0))]
     pub pods: i64,
+    /// Number of services of type `LoadBalancer`.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub load_balancers: i64,
+    /// Units of extended resources, by the name that nodes advertise: `nvidia.com/gpu`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub extended: BTreeMap<String, i64>,
+}
+
+impl ResourceAmounts {
+    /// Whether any amount is more than the other's.
+    #[must_use]
+    pub fn exceeds(&self, other: &Self) -> bool {
+        self.cpu_milli > other.cpu_milli
+            || self.memory_bytes > other.memory_bytes
+            || self.storage_bytes > other.storage_bytes
+            || self.pods > other.pods
+            || self.load_balancers > other.load_balancers
+            || self
+                .extended
+                .iter()
+                .any(|(name, amount)| *amount > other.extended.get(name).copied().unwrap_or(0))
+    }
+
+    /// Whether an amount is below zero.
+    #[must_use]
+    pub fn is_negative(&self) -> bool {
+        let fixed = [self.cpu_milli, self.memory_bytes, self.storage_bytes, self.pods, self.load_balancers];
+        fixed.into_iter().chain(self.extended.values().copied()).any(|amount| amount < 0)
+    }
 }
 
 /// Which record of the API the object mirrors. An older record never replaces a newer one: a restored store must raise the epoch.

@@ -73,7 +73,7 @@ impl QuotaAccount {
     /// # Errors
     /// Never for an account made by this module's functions.
     pub fn limit(&self) -> Result<Resources, AmountError> {
-        self.guaranteed.checked_sub(self.lent)?.checked_add(self.borrowed)
+        self.guaranteed.checked_sub(&self.lent)?.checked_add(&self.borrowed)
     }
 
     /// Sum of what is held.
@@ -136,9 +136,9 @@ impl QuotaAccount {
     }
 
     fn with(&self, holder: &str, asked: Resources) -> Result<Self, ReserveError> {
-        let before = self.holders.get(holder).copied().unwrap_or_default();
-        let others = self.reserved()?.checked_sub(before)?;
-        let growth = asked.saturating_sub(before);
+        let before = self.holders.get(holder).cloned().unwrap_or_default();
+        let others = self.reserved()?.checked_sub(&before)?;
+        let growth = asked.saturating_sub(&before);
         // Told against what all hold now, so that the numbers are those that the member sees.
         let used = others.checked_add(before)?;
         let short = growth.shortfalls(&used, &self.limit()?);
@@ -163,6 +163,7 @@ mod tests {
             memory_bytes: guaranteed,
             storage_bytes: guaranteed,
             pods: guaranteed,
+            ..Resources::ZERO
         };
         QuotaAccount {
             guaranteed: all,

@@ -76,7 +76,7 @@ impl Cluster {
     ///
     /// # Errors
     /// When the capacity does not cover it; nothing is changed then.
-    pub fn carve(&self, old: Resources, new: Resources) -> Result<Self, CarveError> {
+    pub fn carve(&self, old: &Resources, new: &Resources) -> Result<Self, CarveError> {
         let others = self.carved.checked_sub(old)?;
         let short = new.shortfalls(&others, &self.capacity);
         if short.is_empty() {

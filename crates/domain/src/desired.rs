@@ -31,7 +31,7 @@ pub struct DesiredRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DesiredBody {
     /// A tenant.
-    Tenant(DesiredTenant),
+    Tenant(Box<DesiredTenant>),
     /// A service instance.
     Instance(Box<DesiredInstance>),
 }

@@ -25,6 +25,7 @@ pub mod cluster;
 pub mod credential;
 pub mod departure;
 pub mod desired;
+pub mod extended;
 pub mod grant;
 pub mod ids;
 pub mod instance;

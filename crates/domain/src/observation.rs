@@ -98,8 +98,8 @@ impl Seen {
             generation: observation.generation,
             conditions: observation.conditions.clone(),
             message: observation.message.clone(),
-            enforced_quota: observation.enforced_quota.or(self.enforced_quota),
-            used: observation.used.or(self.used),
+            enforced_quota: observation.enforced_quota.clone().or_else(|| self.enforced_quota.clone()),
+            used: observation.used.clone().or_else(|| self.used.clone()),
             binding_fingerprint: if observation.binding_fingerprint.is_empty() {
                 self.binding_fingerprint.clone()
             } else {

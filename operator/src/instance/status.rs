@@ -123,7 +123,9 @@ fn applied_now(
 fn record_lifecycle(status: &mut ServiceInstanceStatus, instance: &ServiceInstance, now: Timestamp) {
     let generation = instance.spec.desired.generation;
     drop_later_sizes(&mut status.lifecycle, generation);
-    let resized = status.footprint.replace(instance.spec.footprint) != Some(instance.spec.footprint);
+    let footprint = &instance.spec.footprint;
+    let resized = status.footprint.as_ref() != Some(footprint);
+    status.footprint = Some(footprint.clone());
     let kind = if !status.lifecycle.iter().any(|entry| entry.kind == LifecycleKind::Ready) {
         LifecycleKind::Ready
     } else if resized && status.lifecycle.iter().all(|entry| entry.generation != generation) {

@@ -206,12 +206,14 @@ fn instance_spec(body: &v1::DesiredInstance, desired: Desired) -> ServiceInstanc
 }
 
 fn amounts(message: Option<&v1::Resources>) -> ResourceAmounts {
-    let message = message.copied().unwrap_or_default();
+    let message = message.cloned().unwrap_or_default();
     ResourceAmounts {
         cpu_milli: message.cpu_milli,
         memory_bytes: message.memory_bytes,
         storage_bytes: message.storage_bytes,
         pods: message.pods,
+        load_balancers: message.load_balancers,
+        extended: message.extended,
     }
 }
 

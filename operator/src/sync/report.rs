@@ -55,8 +55,8 @@ impl Report {
             conditions: status.conditions.iter().map(condition).collect(),
             message: status.message.clone(),
             steps: status.steps.iter().map(step).collect(),
-            enforced_quota: status.enforced_quota.map(amounts),
-            used: status.used.map(amounts),
+            enforced_quota: status.enforced_quota.as_ref().map(amounts),
+            used: status.used.as_ref().map(amounts),
             ..about(desired)
         }))
     }
@@ -132,12 +132,14 @@ fn step(step: &Step) -> v1::ObservedStep {
     }
 }
 
-fn amounts(amounts: ResourceAmounts) -> v1::Resources {
+fn amounts(amounts: &ResourceAmounts) -> v1::Resources {
     v1::Resources {
         cpu_milli: amounts.cpu_milli,
         memory_bytes: amounts.memory_bytes,
         storage_bytes: amounts.storage_bytes,
         pods: amounts.pods,
+        load_balancers: amounts.load_balancers,
+        extended: amounts.extended.clone(),
     }
 }
 

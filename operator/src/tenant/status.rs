@@ -2,7 +2,7 @@
 //! something differs.
 
 use allmende_crds::{
-    LifecycleEntry, LifecycleKind, Step, StepState, Tenant, TenantStatus,
+    LifecycleEntry, LifecycleKind, ResourceAmounts, Step, StepState, Tenant, TenantStatus,
     conditions::{DELETING, PROGRESSING, QUOTA_ENFORCED, READY, reason},
 };
 use jiff::Timestamp;
@@ -138,7 +138,7 @@ pub fn next(
             }
             status.namespaces.clone_from(&applied.namespaces);
             take_used(&mut status, applied);
-            status.enforced_quota = applied.enforced.or(status.enforced_quota);
+            status.enforced_quota = applied.enforced.clone().or(status.enforced_quota.take());
             status.steps = progress.into_steps(&status.steps, now);
         }
         // A server that is away for a moment does not make unready what was ready and still stands.
@@ -233,15 +233,10 @@ fn assess(outcome: &Result<Applied, Error>, was_converged: bool) -> Vec<Assessme
 /// Use changes with every pod: it is refreshed when something else is written anyway, and whenever it is above what is allowed, because
 /// then quota is given back only down to what is used.
 fn take_used(status: &mut TenantStatus, applied: &Applied) {
-    let (Some(used), Some(enforced)) = (applied.used, applied.enforced) else { return };
-    let above = |amounts: allmende_crds::ResourceAmounts| {
-        amounts.cpu_milli > enforced.cpu_milli
-            || amounts.memory_bytes > enforced.memory_bytes
-            || amounts.storage_bytes > enforced.storage_bytes
-            || amounts.pods > enforced.pods
-    };
-    if status.used.is_none_or(above) || above(used) || status.enforced_quota != applied.enforced {
-        status.used = Some(used);
+    let (Some(used), Some(enforced)) = (&applied.used, &applied.enforced) else { return };
+    let above = |amounts: &ResourceAmounts| amounts.exceeds(enforced);
+    if status.used.as_ref().is_none_or(above) || above(used) || status.enforced_quota != applied.enforced {
+        status.used = Some(used.clone());
     }
 }
 

@@ -36,8 +36,10 @@ pub struct NamespacePlan {
     pub desired_name: String,
     /// What may be asked for in it.
     pub quota: ResourceAmounts,
-    /// `limits.*` of the quota as a multiple of `requests.*`.
-    pub limit_factor: i64,
+    /// `limits.*` of the quota in thousandths of `requests.*`.
+    pub limit_per_mille: i64,
+    /// Extended resources of the cluster: what of them is not reserved is zero.
+    pub extended_resources: Vec<String>,
     /// Roles and the groups that get them; no empty ones.
     pub roles: Vec<(&'static str, Vec<String>)>,
 }
@@ -103,10 +105,10 @@ fn wrong_fields(tenant: &Tenant) -> Vec<String> {
     if name.len() > WORKSPACE_NAME_MAX {
         wrong.push(format!("the name {name} is longer than {WORKSPACE_NAME_MAX} characters"));
     }
-    for (field, amounts) in [("workspaceQuota", spec.workspace_quota), ("servicesQuota", spec.services_quota)]
+    for (field, amounts) in
+        [("workspaceQuota", &spec.workspace_quota), ("servicesQuota", &spec.services_quota)]
     {
-        let parts = [amounts.cpu_milli, amounts.memory_bytes, amounts.storage_bytes, amounts.pods];
-        if parts.iter().any(|amount| *amount < 0) {
+        if amounts.is_negative() {
             wrong.push(format!("{field} has a negative amount"));
         }
     }
@@ -134,7 +136,8 @@ fn plan(tenant: &Tenant, policy: &Policy) -> TenantPlan {
         tenant: spec.tenant.clone(),
         desired_name: spec.desired.name.clone(),
         quota,
-        limit_factor: policy.limit_factor,
+        limit_per_mille: policy.limit_per_mille,
+        extended_resources: policy.extended_resources.clone(),
         roles,
     };
     let groups = |wanted: Option<GroupRole>| {
@@ -158,12 +161,27 @@ fn plan(tenant: &Tenant, policy: &Policy) -> TenantPlan {
             NamespaceKind::Workspace,
             &workspace,
             &services,
-            spec.workspace_quota,
+            spec.workspace_quota.clone(),
             workspace_roles,
         ),
         services: spec.services.then(|| {
-            namespace(NamespaceKind::Services, &services, &workspace, spec.services_quota, services_roles)
+            namespace(
+                NamespaceKind::Services,
+                &services,
+                &workspace,
+                spec.services_quota.clone(),
+                services_roles,
+            )
         }),
+    }
+}
+
+impl NamespacePlan {
+    /// The limit that goes with a request, rounded up to a whole unit.
+    #[must_use]
+    pub fn limit_of(&self, request: i64) -> i64 {
+        let thousandths = i128::from(request) * i128::from(self.limit_per_mille);
+        i64::try_from((thousandths + 999).div_euclid(1000)).unwrap_or(i64::MAX)
     }
 }
 

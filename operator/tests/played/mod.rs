@@ -167,7 +167,13 @@ impl UsageService for Played {
 }
 
 pub fn tenant(id: &str, generation: u64, deleting: bool) -> v1::DesiredObject {
-    let amounts = v1::Resources { cpu_milli: 1000, memory_bytes: 1 << 30, storage_bytes: 1 << 30, pods: 10 };
+    let amounts = v1::Resources {
+        cpu_milli: 1000,
+        memory_bytes: 1 << 30,
+        storage_bytes: 1 << 30,
+        pods: 10,
+        ..Default::default()
+    };
     v1::DesiredObject {
         name: format!("members/m-05766044/tenants/{id}"),
         generation,

@@ -675,7 +675,7 @@ pub mod audit_service_server {
     }
 }
 /// Amounts of compute resources. Integers in base units, never floats. Zero means "none".
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Resources {
     /// Thousandths of a CPU (`requests.cpu`).
     #[prost(int64, tag = "1")]
@@ -689,6 +689,16 @@ pub struct Resources {
     /// Number of pods.
     #[prost(int64, tag = "4")]
     pub pods: i64,
+    /// Number of services of type `LoadBalancer` (`services.loadbalancers`).
+    #[prost(int64, tag = "5")]
+    pub load_balancers: i64,
+    /// Units of extended resources by the name that nodes advertise, for example `nvidia.com/gpu` (in a ResourceQuota
+    /// `requests.nvidia.com/gpu`). A cluster gives out those that its capacity names, at most 8; others are refused.
+    #[prost(btree_map = "string, int64", tag = "6")]
+    pub extended: ::prost::alloc::collections::BTreeMap<
+        ::prost::alloc::string::String,
+        i64,
+    >,
 }
 /// An amount of money. EUR is the only currency of version 1.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -750,7 +760,7 @@ pub struct PricePart {
     pub net: ::core::option::Option<Money>,
 }
 /// One part of what an instance takes from the quota.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FootprintPart {
     /// For people: `database`, `room for rolling update`, `hook job`.
     #[prost(string, tag = "1")]
@@ -3715,7 +3725,7 @@ pub struct ListClustersResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateClusterCapacityRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
@@ -9166,7 +9176,7 @@ pub struct Pool {
     #[prost(message, optional, tag = "3")]
     pub carved: ::core::option::Option<Resources>,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClusterPool {
     #[prost(string, tag = "1")]
     pub cluster: ::prost::alloc::string::String,
@@ -9176,7 +9186,7 @@ pub struct ClusterPool {
     pub carved: ::core::option::Option<Resources>,
 }
 /// The account of one member on one cluster: reserved ≤ entitlement − lent + borrowed.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Entitlement {
     /// `members/{member}/entitlements/{cluster}`.
     #[prost(string, tag = "1")]
@@ -9220,7 +9230,7 @@ pub struct ListEntitlementsResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SetEntitlementRequest {
     /// `members/{member}/entitlements/{cluster}`.
     #[prost(string, tag = "1")]
@@ -9238,7 +9248,7 @@ pub struct SetEntitlementRequest {
     pub validate_only: bool,
 }
 /// What one tenant's workspace or one instance holds.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Reservation {
     /// The tenant or instance.
     #[prost(string, tag = "1")]

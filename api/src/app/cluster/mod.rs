@@ -92,7 +92,8 @@ impl Clusters {
                 if self.core.store.find(&key).await?.is_some() {
                     return Err(AppError::AlreadyExists { resource: name.clone() });
                 }
-                let audit = change.audit(context.row.rpc, None, &name, format!("Kapazität {capacity:?}"), "");
+                let summary = format!("Kapazität {}", cluster.capacity);
+                let audit = change.audit(context.row.rpc, None, &name, summary, "");
                 Ok((Txn::new().expect_absent(&key).put(&key, &cluster).and(audit), cluster.clone()))
             })
             .await
@@ -118,9 +119,10 @@ impl Clusters {
                 let found =
                     self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
                 check_etag(&found, &request.etag, &request.name)?;
-                let next = found.value.with_capacity(capacity).map_err(|error| carve_error(id, error))?;
+                let next =
+                    found.value.with_capacity(capacity.clone()).map_err(|error| carve_error(id, error))?;
                 let audit =
-                    change.audit(context.row.rpc, None, &request.name, format!("Kapazität {capacity:?}"), "");
+                    change.audit(context.row.rpc, None, &request.name, format!("Kapazität {capacity}"), "");
                 Ok((Txn::new().expect_unchanged(&found).put(&key, &next).and(audit), next))
             })
             .await

@@ -17,7 +17,7 @@ use super::{Instances, parameters};
 use crate::{
     app::{
         member::ordering_member,
-        placement::{Placement, reserve_error},
+        placement::{Placement, must_be_known, reserve_error},
         preview::{Subject, preview},
         tenant::{Accepted, read_bill_to},
     },
@@ -93,14 +93,15 @@ impl Instances {
         if store.find(&keys::bill_to(member, &instance.bill_to)).await?.is_none() {
             return Err(AppError::invalid("instance.bill_to", "there is no such bill-to under this member"));
         }
+        must_be_known(store, &instance.cluster, "instance.plan", &offer.footprint).await?;
         let account = place
             .account
             .value
-            .admit(&instance.name(), offer.footprint)
+            .admit(&instance.name(), offer.footprint.clone())
             .map_err(|error| reserve_error(member, &instance.cluster, error))?;
         let desired_key = keys::desired_instance(&instance.cluster, member, &instance.tenant, &instance.id);
         let tenant = Tenant { update_time: context.now, ..place.tenant.value.clone() };
-        let desired_tenant = place.with_footprint(&instance.id, Some(offer.footprint))?;
+        let desired_tenant = place.with_footprint(&instance.id, Some(offer.footprint.clone()))?;
         let operation = Operation::accepted(
             member.clone(),
             instance.operation.clone(),
@@ -119,7 +120,7 @@ impl Instances {
             .put(&keys::operation(member, &operation.id), &operation)
             .and(change.audit(context.row.rpc, Some(member), &instance.name(), summary, ""));
         let subject = Subject {
-            amounts: offer.footprint,
+            amounts: offer.footprint.clone(),
             before: Resources::ZERO,
             workspace: false,
             footprint: offer.plan.footprint.clone(),
@@ -196,7 +197,7 @@ fn instance(
         version: offer.version.version.clone(),
         plan: offer.plan.id.clone(),
         parameters_json: order.parameters.clone(),
-        footprint: offer.footprint,
+        footprint: offer.footprint.clone(),
         bill_to: order.bill_to.clone().unwrap_or_else(|| tenant.bill_to.clone()),
         accounting_reference: order.accounting_reference.clone(),
         binding_keys,
@@ -222,7 +223,7 @@ fn desired(instance: &Instance, offer: &Offer<'_>, place: &Placement) -> Desired
         plan: instance.plan.clone(),
         chart: offer.version.chart.clone(),
         values_json: offer.values_json.clone(),
-        footprint: offer.footprint,
+        footprint: offer.footprint.clone(),
         timeout_seconds: offer.version.timeout_seconds,
         secret_fields: offer.version.secret_fields.clone(),
         binding_secret: binding_secret(&instance.id),

@@ -48,7 +48,7 @@ pub fn fact_of_tenant(
     let amounts = if kind == FactKind::Ended {
         Resources::ZERO
     } else {
-        Resources { pods: 0, ..tenant.workspace_quota }
+        Resources { pods: 0, ..tenant.workspace_quota.clone() }
     };
     LifecycleFact {
         id: fact_id(&tenant.uid, kind, generation),
@@ -74,7 +74,7 @@ pub fn fact_of_instance(
     occurred: Timestamp,
     received: Timestamp,
 ) -> LifecycleFact {
-    let amounts = if kind == FactKind::Ended { Resources::ZERO } else { instance.footprint };
+    let amounts = if kind == FactKind::Ended { Resources::ZERO } else { instance.footprint.clone() };
     LifecycleFact {
         id: fact_id(&instance.uid, kind, generation),
         member: instance.member.clone(),

@@ -42,7 +42,7 @@ impl Threshold {
     pub fn is_passed(&self, measure: &Measure) -> bool {
         match (self, measure) {
             (Self::None, _) => false,
-            (Self::Resources(limit), Measure::Resources(amount)) => amount.exceeds(*limit),
+            (Self::Resources(limit), Measure::Resources(amount)) => amount.exceeds(limit),
             (Self::Money(limit), Measure::Money(amount)) => amount > limit,
             (Self::Resources(_), Measure::Money(_)) | (Self::Money(_), Measure::Resources(_)) => true,
         }

@@ -18,7 +18,7 @@ pub(super) fn build(plan: &NamespacePlan) -> LimitRange {
     let item = LimitRangeItem {
         type_: "Container".to_owned(),
         default_request: Some(map(REQUEST_CPU_MILLI, REQUEST_MEMORY_BYTES)),
-        default: Some(map(REQUEST_CPU_MILLI * plan.limit_factor, REQUEST_MEMORY_BYTES * plan.limit_factor)),
+        default: Some(map(plan.limit_of(REQUEST_CPU_MILLI), plan.limit_of(REQUEST_MEMORY_BYTES))),
         ..LimitRangeItem::default()
     };
     LimitRange { metadata: metadata(plan, OBJECT_NAME), spec: Some(LimitRangeSpec { limits: vec![item] }) }
