@@ -1,6 +1,6 @@
 //! Settings of the program: flags, each also as `ALLMENDE_OPERATOR_…`.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use clap::Parser;
 
@@ -61,6 +61,28 @@ pub struct Settings {
     pub policy: Policy,
 }
 
+/// The service account that the operator runs as: `namespace/name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnAccount {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl FromStr for OwnAccount {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("must be namespace/name of a service account"),
+        }
+    }
+}
+
 /// What reconciling needs to know, the same for all objects.
 #[derive(Debug, Clone, Parser)]
 pub struct Policy {
@@ -82,6 +104,9 @@ pub struct Policy {
     /// Rights are given in a namespace only after an admission policy was seen to refuse there what it must.
     #[arg(long, env = "ALLMENDE_OPERATOR_REQUIRE_WALLS", default_value_t = true, action = clap::ArgAction::Set)]
     pub require_walls: bool,
+    /// The service account that the operator runs as: in tenants' namespaces it gets the rights that it has nowhere else.
+    #[arg(long, env = "ALLMENDE_OPERATOR_ACCOUNT", default_value = "allmende-system/allmende-operator")]
+    pub account: OwnAccount,
     /// How many objects of one kind are reconciled at a time.
     #[arg(long, env = "ALLMENDE_OPERATOR_CONCURRENCY", default_value_t = 8)]
     pub concurrency: u16,
@@ -134,6 +159,10 @@ impl Default for Policy {
             quota_wait_millis: 3000,
             resync_seconds: 600,
             require_walls: true,
+            account: OwnAccount {
+                namespace: "allmende-system".to_owned(),
+                name: "allmende-operator".to_owned(),
+            },
             concurrency: 8,
         }
     }

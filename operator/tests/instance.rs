@@ -127,7 +127,9 @@ impl World {
         let (leader, leads) = watch::channel(true);
         let metrics = Metrics::register(&mut prometheus_client::registry::Registry::default());
         let clock = Arc::new(SystemClock);
-        let context = Context::new(client.clone(), "test", Policy::default(), metrics.clone(), clock, leads);
+        // What others did to a secret is found by looking again.
+        let policy = Policy { resync_seconds: 1, ..Policy::default() };
+        let context = Context::new(client.clone(), "test", policy, metrics.clone(), clock, leads);
         let backend = Measured { backend: Arc::new(played.clone()), metrics: metrics.helm.clone() };
         let tools = Tools { context, backend: Arc::new(backend) };
         tokio::spawn(controller::run(tools, shutdown.clone()));

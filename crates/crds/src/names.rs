@@ -31,6 +31,10 @@ pub const ROLE_WORKSPACE_VIEWER: &str = "allmende:workspace-viewer";
 pub const ROLE_SERVICES_VIEWER: &str = "allmende:services-viewer";
 /// Role of the release account in its services namespace.
 pub const ROLE_RELEASE: &str = "allmende:release";
+/// Role of the operator itself in the workspace of a tenant with services: credentials are copied there.
+pub const ROLE_OPERATOR_WORKSPACE: &str = "allmende:operator-workspace";
+/// Role of the operator itself in a services namespace: credentials are made there, pods looked at and volumes removed.
+pub const ROLE_OPERATOR_SERVICES: &str = "allmende:operator-services";
 /// Service account in a services namespace that Helm runs as.
 pub const RELEASE_ACCOUNT: &str = "allmende-release";
 

@@ -35,7 +35,11 @@ pub async fn cleanup(tools: &Tools, instance: &ServiceInstance) -> Result<(), Er
             .map_err(Error::cluster("delete the volume claims of the release"))?;
         delete(tools, &namespace, &credentials_name(name)).await?;
     }
-    delete(tools, &instance.spec.namespace, &instance.spec.binding_secret).await?;
+    // With a workspace that ends, its secrets and the operator's right to them go.
+    let workspace = &instance.spec.namespace;
+    if namespace_is_active(&tools.client(), workspace).await? {
+        delete(tools, workspace, &instance.spec.binding_secret).await?;
+    }
     let rest: Vec<String> =
         instance.finalizers().iter().filter(|finalizer| *finalizer != names::FINALIZER).cloned().collect();
     let api: Api<ServiceInstance> = Api::namespaced(tools.client(), &namespace);

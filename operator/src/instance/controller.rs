@@ -4,22 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use allmende_crds::{ServiceInstance, conditions::reason, names};
 use futures::StreamExt;
-use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Resource, ResourceExt,
-    core::{DeserializeGuard, PartialObjectMeta},
-    runtime::{
-        Controller, Predicate, WatchStreamExt,
-        controller::Action,
-        predicates,
-        reflector::{self, ObjectRef},
-        watcher,
-    },
+    core::DeserializeGuard,
+    runtime::{Controller, Predicate, WatchStreamExt, controller::Action, predicates, reflector, watcher},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Error, INSTANCE_LABEL, Tools,
+    Error, Tools,
     apply::apply,
     cleanup::cleanup,
     dereference::dereference,
@@ -32,12 +25,11 @@ use crate::{
     metrics,
 };
 
-/// Looked at again without an event.
-const RESYNC: Duration = Duration::from_secs(600);
 /// Pause where something else must come first.
 const SOON: Duration = Duration::from_secs(3);
 
-/// Runs until `shutdown`.
+/// Runs until `shutdown`. Secrets are not watched: that would need the right to read all secrets of the cluster. What somebody did to one
+/// is found when the instance is looked at again, and an admission policy refuses it in the first place.
 pub async fn run(tools: Tools, shutdown: CancellationToken) {
     let (reader, writer) = reflector::store();
     let config = || watcher::Config::default().timeout(120);
@@ -47,12 +39,7 @@ pub async fn run(tools: Tools, shutdown: CancellationToken) {
         .reflect(writer)
         .applied_objects()
         .predicate_filter(predicates::generation.combine(predicates::finalizers), Default::default());
-    let ours = config().labels(&format!("{}={},{INSTANCE_LABEL}", names::LABEL_MANAGED_BY, names::OPERATOR));
-    let secrets = watcher(Api::<PartialObjectMeta<Secret>>::all(tools.client()), ours)
-        .default_backoff()
-        .touched_objects();
     Controller::for_stream(instances, reader)
-        .watches_stream(secrets, |secret: PartialObjectMeta<Secret>| owner(&secret))
         .graceful_shutdown_on(async move { shutdown.cancelled().await })
         .run(reconcile, on_error, Arc::new(tools))
         .for_each(|outcome| async move {
@@ -61,13 +48,6 @@ pub async fn run(tools: Tools, shutdown: CancellationToken) {
             }
         })
         .await;
-}
-
-/// The instance that a secret belongs to, in whichever namespace the secret lies.
-fn owner(secret: &PartialObjectMeta<Secret>) -> Option<ObjectRef<DeserializeGuard<ServiceInstance>>> {
-    let label = |key: &str| secret.labels().get(key);
-    let workspace = format!("{}-{}", label(names::LABEL_MEMBER)?, label(names::LABEL_TENANT)?);
-    Some(ObjectRef::new(label(INSTANCE_LABEL)?).within(&names::services_namespace(&workspace)))
 }
 
 #[tracing::instrument(skip_all, fields(controller = "instance", object = %object.name_any(), namespace = object.meta().namespace))]
@@ -104,7 +84,7 @@ async fn reconcile_now(cached: &ServiceInstance, tools: &Tools) -> Ended {
     match outcome {
         Ok(Converged::Applied(applied)) => {
             publish(tools, judged, &next(judged, &Outcome::Applied(&applied), now)).await?;
-            Ok((metrics::Outcome::Done, Action::requeue(RESYNC)))
+            Ok((metrics::Outcome::Done, Action::requeue(tools.context.policy.resync())))
         }
         Ok(Converged::Ended) => Ok((metrics::Outcome::Ending, Action::requeue(Duration::ZERO))),
         Ok(Converged::Waits(after)) => Ok((metrics::Outcome::Waiting, at(after, now))),

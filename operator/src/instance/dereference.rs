@@ -49,9 +49,22 @@ pub async fn dereference(client: &Client, instance: &ServiceInstance) -> Result<
         return Err(Error::ServicesNotReady(namespace));
     }
     let secrets: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-    let read = || Error::cluster("read the secrets of the instance");
-    let credentials = secrets.get_opt(&credentials_name(&instance.spec.instance)).await.map_err(read())?;
+    let read = |place: &str| not_ready_or(place.to_owned(), "read the secrets of the instance");
+    let credentials =
+        secrets.get_opt(&credentials_name(&instance.spec.instance)).await.map_err(read(&namespace))?;
     let workspace: Api<Secret> = Api::namespaced(client.clone(), &instance.spec.namespace);
-    let binding = workspace.get_opt(&instance.spec.binding_secret).await.map_err(read())?;
+    let binding =
+        workspace.get_opt(&instance.spec.binding_secret).await.map_err(read(&instance.spec.namespace))?;
     Ok(Found { namespace, credentials, binding })
+}
+
+/// The operator handles secrets by a binding that the tenant's reconcile makes last; until the API server knows of it, it refuses.
+fn not_ready_or(namespace: String, action: &'static str) -> impl FnOnce(kube::Error) -> Error {
+    move |error| match &error {
+        kube::Error::Api(status) if status.code == 403 => {
+            tracing::info!(namespace, answer = status.message, "no right to the secrets yet");
+            Error::ServicesNotReady(namespace)
+        }
+        _ => Error::cluster(action)(error),
+    }
 }

@@ -47,10 +47,10 @@ pub struct Found {
 /// When the API server does not answer.
 pub async fn dereference(client: &Client, tenant: &Tenant) -> Result<Found, Error> {
     let workspace = tenant.name_any();
-    let roles = [names::ROLE_WORKSPACE_ADMIN, names::ROLE_WORKSPACE_VIEWER];
+    let roles = [names::ROLE_WORKSPACE_ADMIN, names::ROLE_WORKSPACE_VIEWER, names::ROLE_OPERATOR_WORKSPACE];
     let found = read(client, &workspace, &roles).await?;
     let services = if tenant.spec.services {
-        let roles = [names::ROLE_SERVICES_VIEWER, names::ROLE_RELEASE];
+        let roles = [names::ROLE_SERVICES_VIEWER, names::ROLE_RELEASE, names::ROLE_OPERATOR_SERVICES];
         Some(read(client, &names::services_namespace(&workspace), &roles).await?)
     } else {
         None

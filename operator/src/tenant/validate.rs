@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 
 use super::dereference::Found;
-use crate::{error::Error, settings::Policy};
+use crate::{error::Error, settings::{OwnAccount, Policy}};
 
 /// The longest name of a workspace: `-svc` must fit behind it in 63 characters.
 const WORKSPACE_NAME_MAX: usize = 59;
@@ -42,6 +42,8 @@ pub struct NamespacePlan {
     pub extended_resources: Vec<String>,
     /// Roles and the groups that get them; no empty ones.
     pub roles: Vec<(&'static str, Vec<String>)>,
+    /// The operator's own account, where it handles credentials: in both namespaces of a tenant with services.
+    pub operator: Option<OwnAccount>,
 }
 
 /// How a tenant is to be.
@@ -139,6 +141,7 @@ fn plan(tenant: &Tenant, policy: &Policy) -> TenantPlan {
         limit_per_mille: policy.limit_per_mille,
         extended_resources: policy.extended_resources.clone(),
         roles,
+        operator: spec.services.then(|| policy.account.clone()),
     };
     let groups = |wanted: Option<GroupRole>| {
         let matches = |binding: &&GroupBinding| wanted.is_none_or(|role| binding.role == role);

@@ -1,4 +1,4 @@
-//! O01 to O04: what somebody who stole the operator's account cannot do.
+//! O01 to O06: what somebody who stole the operator's account cannot do.
 
 use serde_json::{Value, json};
 
@@ -6,13 +6,13 @@ use super::Row;
 use crate::walls::{
     ask::{Ask, Who},
     objects::{account, binding, named, network_policy, pod, role, rule, subject},
-    yard::{OTHER, OWN, OWN_SERVICES, SYSTEM, core, network, rights},
+    yard::{OTHER, OTHER_SERVICES, OWN, OWN_SERVICES, PREFLIGHT, SYSTEM, core, network, rights},
 };
 
 const THIEF: Who = Who::Operator;
 
 pub(crate) fn rows() -> Vec<Row> {
-    vec![o01(), o02(), o03(), o04()]
+    vec![o01(), o02(), o03(), o04(), o05(), o06()]
 }
 
 fn o01() -> Row {
@@ -174,6 +174,108 @@ fn o04() -> Row {
         "O04",
         "run something, or look at nodes, volumes and configuration",
         "pods, deployments, exec, log, proxy; five kinds to read",
+        asks,
+    )
+}
+
+/// A name that it need not guess: this secret is there.
+const FOREIGN: &str = "foreign";
+
+fn o05() -> Row {
+    let mut asks: Vec<Ask> =
+        ["", "?limit=1", "?watch=1&timeoutSeconds=1", "?labelSelector=allmende.eu/managed-by"]
+            .iter()
+            .flat_map(|question| {
+                let all =
+                    ["secrets", "pods"].map(|kind| Ask::get(THIEF, format!("/api/v1/{kind}{question}")));
+                // Where it handles credentials it knows them by name, and only so.
+                let tenants = [OWN, OWN_SERVICES, OTHER, OTHER_SERVICES];
+                let there =
+                    tenants.map(|namespace| Ask::get(THIEF, core(namespace, &format!("secrets{question}"))));
+                all.into_iter().chain(there)
+            })
+            .collect();
+    let patch = named("v1", "Secret", FOREIGN, json!({"stringData": {"token": "x"}}));
+    let ops = json!([{"op": "add", "path": "/data", "value": {"token": "eA=="}}]);
+    for namespace in SYSTEM.into_iter().chain([PREFLIGHT]) {
+        let one = core(namespace, &format!("secrets/{FOREIGN}"));
+        asks.extend(
+            ["secrets", "secrets?watch=1&timeoutSeconds=1", "pods"]
+                .map(|kind| Ask::get(THIEF, core(namespace, kind))),
+        );
+        asks.extend([Ask::get(THIEF, &one), Ask::put(THIEF, &one, &patch), Ask::delete(THIEF, &one)]);
+        asks.extend(
+            ["secrets", "persistentvolumeclaims"].map(|kind| Ask::delete(THIEF, core(namespace, kind))),
+        );
+        asks.extend(Ask::patches(THIEF, &one, &patch, &ops));
+    }
+    Row::new(
+        "O05",
+        "read, list, watch or change secrets that are none of a tenant's services, or list all of a tenant's",
+        "four questions to the whole cluster and to four namespaces of tenants; in four others by name: GET, PUT, DELETE, four kinds of patch",
+        asks,
+    )
+}
+
+fn o06() -> Row {
+    let mut asks = Vec::new();
+    let signs = json!({
+        "labels": {"allmende.eu/managed-by": "allmende-operator", "pod-security.kubernetes.io/enforce": "restricted"},
+        "annotations": {"allmende.eu/desired-name": "members/m-05374048/tenants/prod"},
+    });
+    let ops = json!([
+        {"op": "add", "path": "/metadata/labels/allmende.eu~1managed-by", "value": "allmende-operator"},
+        {"op": "add", "path": "/metadata/labels/pod-security.kubernetes.io~1enforce", "value": "restricted"},
+    ]);
+    let (to_itself, own) = (
+        json!([account("allmende-operator", "allmende-system")]),
+        ["allmende:operator-services", "allmende:operator-workspace"],
+    );
+    for namespace in SYSTEM.into_iter().chain([PREFLIGHT]) {
+        let path = format!("/api/v1/namespaces/{namespace}");
+        let adopted = named("v1", "Namespace", namespace, json!({"metadata": signs}));
+        asks.extend(Ask::patches(THIEF, &path, &adopted, &ops));
+        asks.extend(own.map(|role| {
+            Ask::post(
+                THIEF,
+                rights(namespace, "rolebindings"),
+                &binding(role, "ClusterRole", role, to_itself.clone()),
+            )
+        }));
+    }
+    for namespace in [OWN, OTHER_SERVICES] {
+        let path = format!("/api/v1/namespaces/{namespace}");
+        for key in ["pod-security.kubernetes.io/enforce", "allmende.eu/managed-by"] {
+            let other =
+                named("v1", "Namespace", namespace, json!({"metadata": {"labels": {key: "privileged"}}}));
+            let pointer = format!("/metadata/labels/{}", key.replace('/', "~1"));
+            asks.extend(Ask::patches(
+                THIEF,
+                &path,
+                &other,
+                &json!([{"op": "replace", "path": pointer, "value": "privileged"}]),
+            ));
+            asks.extend(
+                Ask::patches(THIEF, &path, &other, &json!([{"op": "remove", "path": pointer}]))
+                    .into_iter()
+                    .nth(2),
+            );
+        }
+    }
+    asks.push(Ask::post(THIEF, "/api/v1/namespaces", &named("v1", "Namespace", "without-walls", json!({}))));
+    for role in own {
+        let everywhere = named(
+            "rbac.authorization.k8s.io/v1",
+            "ClusterRoleBinding",
+            role,
+            json!({"roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}, "subjects": to_itself}),
+        );
+        asks.push(Ask::post(THIEF, "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", &everywhere));
+    }
+    Row::new(
+        "O06",
+        "make a namespace of others its own, take Pod Security from a tenant's, bind its own roles elsewhere",
+        "labels and annotations of four namespaces and labels of two tenants' by four kinds of patch, a namespace without them, both roles in four places and in all",
         asks,
     )
 }

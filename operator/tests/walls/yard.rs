@@ -30,6 +30,9 @@ pub const OTHER_SERVICES: &str = "m-05766044-prod-svc";
 /// Namespaces of the cluster itself.
 pub const SYSTEM: [&str; 3] = [chart::NAMESPACE, "default", "kube-system"];
 
+/// The namespace of the preflight's probes.
+pub const PREFLIGHT: &str = "allmende-preflight";
+
 /// The cluster and who may ask it.
 pub struct Yard {
     pub kubernetes: TestKubernetes,
@@ -200,6 +203,7 @@ impl Yard {
             }}),
         );
         self.post_as_cluster("/api/v1/persistentvolumes", &volume).await;
+        self.place_foreign_secrets().await;
         self.post_as_cluster(
             "/apis/coordination.k8s.io/v1/namespaces/allmende-system/leases",
             &named(
@@ -211,6 +215,16 @@ impl Yard {
         )
         .await;
         self.until_at_rest().await;
+    }
+
+    /// What the operator's account would like to read: one secret of a known name in each namespace that is no tenant's.
+    async fn place_foreign_secrets(&self) {
+        let preflight = named("v1", "Namespace", PREFLIGHT, json!({}));
+        self.post_as_cluster("/api/v1/namespaces", &preflight).await;
+        let foreign = named("v1", "Secret", "foreign", json!({"stringData": {"token": "known to others"}}));
+        for namespace in SYSTEM.into_iter().chain([PREFLIGHT]) {
+            self.post_as_cluster(&core(namespace, "secrets"), &foreign).await;
+        }
     }
 
     async fn place_instance(&self, namespace: &str) {

@@ -20,7 +20,14 @@ pub(super) fn build(plan: &NamespacePlan) -> Vec<RoleBinding> {
         .map(|(role, groups)| binding(plan, role, groups.iter().map(|name| group(name)).collect()));
     let release = (plan.kind == NamespaceKind::Services)
         .then(|| binding(plan, names::ROLE_RELEASE, vec![release_account(plan)]));
-    groups.chain(release).collect()
+    let own = plan.operator.as_ref().map(|account| {
+        let role = match plan.kind {
+            NamespaceKind::Workspace => names::ROLE_OPERATOR_WORKSPACE,
+            NamespaceKind::Services => names::ROLE_OPERATOR_SERVICES,
+        };
+        binding(plan, role, vec![service_account(&account.namespace, &account.name)])
+    });
+    groups.chain(release).chain(own).collect()
 }
 
 /// The account of pods that name none. It has no rights, and no pod gets its token.
@@ -63,10 +70,14 @@ fn group(name: &str) -> Subject {
 }
 
 fn release_account(plan: &NamespacePlan) -> Subject {
+    service_account(&plan.name, names::RELEASE_ACCOUNT)
+}
+
+fn service_account(namespace: &str, name: &str) -> Subject {
     Subject {
         api_group: None,
         kind: "ServiceAccount".to_owned(),
-        name: names::RELEASE_ACCOUNT.to_owned(),
-        namespace: Some(plan.name.clone()),
+        name: name.to_owned(),
+        namespace: Some(namespace.to_owned()),
     }
 }
