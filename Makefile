@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR ?= $(ALLMENDE_CACHE)/target
 # What the fault story starts.
 programs := -p allmende-api -p allmende-operator -p allmende-billing
 
-.PHONY: help demo test faults check tools gen gen-check fmt lint soak bench
+.PHONY: help demo test faults check tools gen gen-check fmt lint soak fuzz bench
 
 help: ## shows this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ soak: ## the long forms of what `make test` runs with a few seeds: mutated reque
 	@ALLMENDE_MUTATIONS=10000 ALLMENDE_ABUSE_SECONDS=20 cargo test --locked -p allmende-api --test mutations --test abuse -- --nocapture
 	@ALLMENDE_SEEDS=$${ALLMENDE_SEEDS:-20} $(MAKE) --no-print-directory faults
 
+
+fuzz: ## libFuzzer on every decoder, ALLMENDE_FUZZ_SECONDS (60) each; a short form is part of `make test`
+	@fuzz/run
 
 bench: ## measures, where bench/run exists
 	@if [ -x bench/run ]; then bench/run; else echo "there are no benchmarks yet"; fi

@@ -27,7 +27,7 @@ const ETCD: &str = "etcd-client";
 const TEST_KIT: &str = "allmende-testkit";
 
 /// Crates that hold tests alone: for them a normal dependency on the test kit is a test's dependency.
-const TESTS_ONLY: &[&str] = &["allmende-tests"];
+const TESTS_ONLY: &[&str] = &["allmende-decoders", "allmende-tests"];
 
 /// All that the pure domain may use from outside.
 const DOMAIN_EXTERNAL: &[&str] = &["jiff", "serde", "thiserror"];
@@ -136,6 +136,20 @@ const LAYERS: &[Layer] = &[
             "allmende-billing",
         ],
         reason: "end-to-end tests start the programs and see what lies outside of them",
+    },
+    Layer {
+        name: "allmende-decoders",
+        may_use: &[
+            "allmende-api",
+            "allmende-domain",
+            "allmende-evidence",
+            "allmende-identity",
+            "allmende-operator",
+            "allmende-proto",
+            "allmende-store",
+        ],
+        never: &[],
+        reason: "it feeds any bytes to the decoders of all of them, and nothing that runs in production may know it",
     },
     Layer { name: "xtask", may_use: &[], never: &[KUBERNETES, ETCD], reason: "checks must build in seconds" },
 ];

@@ -7,7 +7,6 @@
 
 mod findings;
 mod layers;
-mod licences;
 mod metadata;
 mod rights;
 mod sbom;
@@ -22,7 +21,6 @@ usage: cargo xtask <check>
 
   check-layers     who may depend on whom (docs/adr/0001-two-halves-and-layers.md)
   check-sizes      no hand-written file above 600 lines, no module named utils, helpers or common
-  check-licences   licences, banned crates and sources of everything we build, by deny.toml
   check-rights     each rule of the operator's chart has its reason, and the reference tells it
   write-rights     writes that reference
   sbom <image> [crate:<package> | go:<program> | debian:<folder>]...
@@ -44,7 +42,6 @@ fn main() -> ExitCode {
     let check = match (arguments.next().as_deref(), arguments.next()) {
         (Some("check-layers"), None) => layers::check,
         (Some("check-sizes"), None) => sizes::check,
-        (Some("check-licences"), None) => licences::check,
         (Some("check-rights"), None) => rights::check,
         (Some("write-rights"), None) => rights::write,
         _ => {

@@ -131,7 +131,11 @@ impl Registers {
     }
 }
 
-fn parse(upload: &Upload) -> Result<(RegisterEdition, Vec<RegisterEntry>), AppError> {
+/// Reads both tables.
+///
+/// # Errors
+/// Names the fields and the first rows that are wrong.
+pub fn parse(upload: &Upload) -> Result<(RegisterEdition, Vec<RegisterEntry>), AppError> {
     let mut fields = crate::convert::fields::Fields::new();
     let edition = fields.date("edition", &upload.edition);
     let population_as_of = fields.date("population_as_of", &upload.population_as_of);

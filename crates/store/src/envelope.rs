@@ -32,13 +32,19 @@ struct Read<T> {
 }
 
 /// The bytes of a value.
-pub(crate) fn encode<T: Record>(value: &T) -> Result<Vec<u8>, StoreError> {
+///
+/// # Errors
+/// When it has no JSON form.
+pub fn encode<T: Record>(value: &T) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(&Written { format: FORMAT, kind: T::KIND, value })
         .map_err(|error| StoreError::Corrupt { kind: T::KIND, reason: error.to_string() })
 }
 
-/// The value of bytes. Errors name the kind and the place, never the content.
-pub(crate) fn decode<T: Record>(bytes: &[u8]) -> Result<T, StoreError> {
+/// The value of bytes.
+///
+/// # Errors
+/// A newer format, another kind, or no such value; they name the kind and the place, never the content.
+pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, StoreError> {
     let corrupt = |reason: String| StoreError::Corrupt { kind: T::KIND, reason };
     let place = |error: serde_json::Error| {
         format!("{:?} at line {} column {}", error.classify(), error.line(), error.column())

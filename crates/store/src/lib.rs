@@ -10,7 +10,7 @@
 mod access;
 mod connection;
 mod difference;
-mod envelope;
+pub mod envelope;
 mod error;
 mod key;
 pub mod keys;
