@@ -115,6 +115,7 @@ mod tests {
             limit_per_mille: 1500,
             extended_resources: vec!["nvidia.com/gpu".to_owned(), "example.org/fpga".to_owned()],
             roles: Vec::new(),
+            operator: None,
         }
     }
 
