@@ -6,6 +6,7 @@
 )]
 
 mod findings;
+mod lanes;
 mod layers;
 mod metadata;
 mod rights;
@@ -23,6 +24,7 @@ usage: cargo xtask <check>
   check-sizes      no hand-written file above 600 lines, no module named utils, helpers or common
   check-rights     each rule of the operator's chart has its reason, and the reference tells it
   write-rights     writes that reference
+  test             builds and runs all tests, as many programs at a time as there are cores (ALLMENDE_TEST_LANES)
   sbom <image> [crate:<package> | go:<program> | debian:<folder>]...
                    prints what an image is made of, with licences, as SPDX 2.3
 ";
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         (Some("check-sizes"), None) => sizes::check,
         (Some("check-rights"), None) => rights::check,
         (Some("write-rights"), None) => rights::write,
+        (Some("test"), None) => lanes::run,
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
