@@ -5,7 +5,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 
 use super::dereference::Found;
-use crate::{error::Error, settings::{OwnAccount, Policy}};
+use crate::{
+    error::Error,
+    settings::{OwnAccount, Policy},
+};
 
 /// The longest name of a workspace: `-svc` must fit behind it in 63 characters.
 const WORKSPACE_NAME_MAX: usize = 59;
