@@ -242,3 +242,54 @@ async fn a_code_on_another_device_signs_in() {
     assert!(said.contains("The code is:"), "{said}");
     assert_eq!(world.who_am_i().await.as_deref(), Some("allmende://issuer/kreis/lemgo-admin"));
 }
+
+#[tokio::test]
+async fn kubectl_gets_the_id_token_renewed_once_however_many_ask() {
+    let Some(world) = World::start().await else { return };
+    let asks = || async {
+        let mut command = world.command(&["kubectl-credential"]);
+        let asked = r#"{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential"}"#;
+        command.env("KUBERNETES_EXEC_INFO", asked).output().await.unwrap()
+    };
+    let token_of = |output: Output| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let credential: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(credential["apiVersion"], "client.authentication.k8s.io/v1");
+        let token = credential["status"]["token"].as_str().unwrap().to_owned();
+        let told: jiff::Timestamp =
+            credential["status"]["expirationTimestamp"].as_str().unwrap().parse().unwrap();
+        assert!(told.as_second() < claim(&token, "exp").as_i64().unwrap(), "kubectl asks before its end");
+        token
+    };
+    let nobody = asks().await;
+    assert_eq!((nobody.status.code(), nobody.stdout.len()), (Some(6), 0));
+    world.login(&["login", "--no-browser"]).await;
+    let first = token_of(asks().await);
+    // For the client alone: Allmende's API takes tokens for another audience.
+    assert_eq!(claim(&first, "aud"), "allmende-cli");
+    assert_eq!(claim(&first, "sub"), "lemgo-kasse");
+    assert_eq!(token_of(asks().await), first);
+
+    // Another key: what comes now differs from the first, also within its second.
+    world.provider.rotate().await;
+    let mut old = world.tokens();
+    // {"exp":0}
+    old["id_token"] = "e30.eyJleHAiOjB9.e30".into();
+    std::fs::write(world.tokens_file(), old.to_string()).unwrap();
+    // A provider that sees a refresh token twice ends all that came of it.
+    let together = tokio::join!(asks(), asks(), asks(), asks());
+    let fresh = token_of(together.0);
+    assert_ne!(fresh, first);
+    for other in [together.1, together.2, together.3] {
+        assert_eq!(token_of(other), fresh);
+    }
+    assert_ne!(world.tokens()["refresh_token"], old["refresh_token"]);
+    assert_eq!(world.who_am_i().await.as_deref(), Some(CLERK));
+
+    let mut gone = world.tokens();
+    gone["id_token"] = Value::Null;
+    gone["refresh_token"] = Value::Null;
+    std::fs::write(world.tokens_file(), gone.to_string()).unwrap();
+    assert_eq!(asks().await.status.code(), Some(6));
+}

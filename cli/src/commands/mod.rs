@@ -14,6 +14,7 @@ mod download;
 mod grant;
 mod instance;
 mod invoice;
+mod kubectl;
 mod login;
 mod member;
 mod offering;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Logout(login::LogoutArgs),
     /// Shows as whom the API sees you, and what you may do
     Whoami(login::WhoAmIArgs),
+    /// Tells kubectl who you are: its kubeconfig calls this
+    KubectlCredential(kubectl::CredentialArgs),
     /// Members of the cooperative, their bill-tos and grants (Mitglieder)
     #[command(subcommand)]
     Member(member::Command),
@@ -105,6 +108,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Audit(audit::Command::Verify(args)) => return audit::run_offline(&args, globals),
         Command::Login(args) => return login::login(args, globals).await,
         Command::Logout(args) => return login::logout(args, globals).await,
+        Command::KubectlCredential(args) => return kubectl::credential(args, globals).await,
         Command::Doctor(args) => return doctor::run(args, globals).await,
         Command::Completion(args) => return completion::run(args, globals),
         other => other,
@@ -132,6 +136,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Context(_)
         | Command::Login(_)
         | Command::Logout(_)
+        | Command::KubectlCredential(_)
         | Command::Doctor(_)
         | Command::Completion(_) => Ok(()),
     }

@@ -86,18 +86,41 @@ pub(crate) fn refused(answer: &Value) -> Failure {
 
 /// The access token of a context; renewed when it is about to end. None: nobody signed in.
 pub(crate) async fn access_token(name: &str, context: &Context) -> Result<Option<String>, Failure> {
-    let file = TokenFile::of(name)?;
-    let Some(tokens) = file.read()? else { return Ok(None) };
-    // A context that was changed since belongs to another provider: its tokens are not sent to this API.
-    if context.issuer.as_ref() != Some(&tokens.issuer)
-        || context.client_id.as_ref() != Some(&tokens.client_id)
-    {
+    let tokens = current(name, context, |tokens| tokens.expires_at).await?;
+    Ok(tokens.map(|tokens| tokens.access_token))
+}
+
+/// The ID token of a context and its end, seconds since 1970: what a cluster's API server knows a person by. It is for the client alone, so
+/// that a cluster which got it cannot speak for the person at Allmende's API. Renewed when it is about to end. None: nobody signed in.
+pub(crate) async fn id_token(name: &str, context: &Context) -> Result<Option<(String, i64)>, Failure> {
+    let Some(tokens) = current(name, context, |tokens| tokens.id_token_end().unwrap_or(i64::MIN)).await?
+    else {
         return Ok(None);
+    };
+    let end = tokens.id_token_end().filter(|end| *end > now());
+    match tokens.id_token.zip(end) {
+        Some(found) => Ok(Some(found)),
+        None => Err(Failure::SignIn(
+            "the provider gave no ID token that counts; `allmende login`, with `openid` in the context's scope"
+                .to_owned(),
+        )),
     }
-    let now = now();
-    if tokens.expires_at > now + RENEW_BEFORE {
-        return Ok(Some(tokens.access_token));
+}
+
+/// The tokens of a context, renewed when what `end` says of them is near. None: nobody signed in.
+async fn current(name: &str, context: &Context, end: fn(&Tokens) -> i64) -> Result<Option<Tokens>, Failure> {
+    let file = TokenFile::of(name)?;
+    let fresh = |tokens: &Tokens| end(tokens) > now() + RENEW_BEFORE;
+    match of_context(&file, context)? {
+        Some(tokens) if !fresh(&tokens) => {}
+        other => return Ok(other),
     }
+    // A provider takes a refresh token once, and may end everything when it comes twice: of several programs one renews, the others wait.
+    let _alone = file.lock()?;
+    let tokens = match of_context(&file, context)? {
+        Some(tokens) if !fresh(&tokens) => tokens,
+        other => return Ok(other),
+    };
     let Some(refresh) = &tokens.refresh_token else { return Err(sign_in_again()) };
     let provider = Provider::of(context).await?;
     let fields = [
@@ -105,15 +128,25 @@ pub(crate) async fn access_token(name: &str, context: &Context) -> Result<Option
         ("refresh_token", refresh.as_str()),
         ("client_id", &provider.client_id),
     ];
-    let mut renewed = provider.tokens(&fields, now).await.map_err(|_| sign_in_again())?;
+    let mut renewed = provider.tokens(&fields, now()).await.map_err(|_| sign_in_again())?;
     // A provider that does not rotate sends none: the present one stays good.
     renewed.refresh_token = renewed.refresh_token.or(tokens.refresh_token);
+    renewed.id_token = renewed.id_token.or(tokens.id_token);
     file.write(&renewed)?;
-    Ok(Some(renewed.access_token))
+    Ok(Some(renewed))
+}
+
+/// A context that was changed since belongs to another provider: its tokens are not sent to this API.
+fn of_context(file: &TokenFile, context: &Context) -> Result<Option<Tokens>, Failure> {
+    let same = |tokens: &Tokens| {
+        context.issuer.as_ref() == Some(&tokens.issuer)
+            && context.client_id.as_ref() == Some(&tokens.client_id)
+    };
+    Ok(file.read()?.filter(same))
 }
 
 fn sign_in_again() -> Failure {
-    Failure::SignIn("the access token has ended and cannot be renewed: `allmende login`".to_owned())
+    Failure::SignIn("the token has ended and cannot be renewed: `allmende login`".to_owned())
 }
 
 /// Seconds since 1970.

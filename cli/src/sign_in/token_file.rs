@@ -7,6 +7,7 @@ use std::{
 };
 
 use allmende_identity::http_client::percent_encoded;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,7 +23,9 @@ pub(crate) struct Tokens {
     pub(crate) client_id: String,
     pub(crate) access_token: String,
     pub(crate) refresh_token: Option<String>,
-    /// Seconds since 1970.
+    #[serde(default)]
+    pub(crate) id_token: Option<String>,
+    /// When the access token ends, seconds since 1970.
     pub(crate) expires_at: i64,
 }
 
@@ -37,8 +40,16 @@ impl Tokens {
             client_id: client_id.to_owned(),
             access_token: text("access_token")?.to_owned(),
             refresh_token: text("refresh_token").map(str::to_owned),
+            id_token: text("id_token").map(str::to_owned),
             expires_at: now.saturating_add(life),
         })
+    }
+
+    /// When the ID token ends, as it says itself. It came from the provider over TLS, so nobody has to check its signature here.
+    pub(super) fn id_token_end(&self) -> Option<i64> {
+        let payload = self.id_token.as_deref()?.split('.').nth(1)?;
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
+        claims.get("exp")?.as_i64()
     }
 }
 
@@ -74,6 +85,15 @@ impl TokenFile {
                 self.0.display()
             ))
         })
+    }
+
+    /// Waits until nobody else renews; until the file that comes back is dropped nobody else does.
+    pub(crate) fn lock(&self) -> Result<std::fs::File, Failure> {
+        let path = self.0.with_extension("lock");
+        let file =
+            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let locked = file.and_then(|file| file.lock().map(|()| file));
+        locked.map_err(|error| Failure::file(&path, &error))
     }
 
     /// Whole or not at all, and never readable for others, not even for a moment.

@@ -10,6 +10,7 @@
 import { createServer } from 'node:http';
 import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { pathToFileURL } from 'node:url';
+import { visit } from '../../../deploy/local/oidc/browser.mjs';
 
 const installed = (file) => import(pathToFileURL(`${process.argv[2]}/node_modules/oidc-provider/lib/${file}`));
 const { default: Provider } = await installed('index.js');
@@ -84,38 +85,6 @@ async function interaction(request, response) {
   return provider.interactionFinished(request, response, { consent: { grantId: await grant.save() } }, { mergeWithLastSubmission: true });
 }
 
-// A browser: cookies, redirects, and the one form of each page sent as it is.
-async function visit(address) {
-  const jar = new Map();
-  let next = { url: address };
-  for (let steps = 0; steps < 20; steps += 1) {
-    const own = next.url.startsWith(issuer);
-    const headers = own ? { cookie: [...jar].map(([name, value]) => `${name}=${value}`).join('; ') } : {};
-    const answer = await fetch(next.url, { method: next.form ? 'POST' : 'GET', body: next.form, headers, redirect: 'manual' });
-    for (const cookie of answer.headers.getSetCookie()) {
-      const [pair] = cookie.split(';');
-      const at = pair.indexOf('=');
-      if (own) jar.set(pair.slice(0, at), pair.slice(at + 1));
-    }
-    const text = await answer.text();
-    const location = answer.headers.get('location');
-    if (location) {
-      next = { url: new URL(location, next.url).href };
-      if (next.url.startsWith('http://127.0.0.1/')) return { url: next.url, status: 0, text: '' };
-      continue;
-    }
-    const action = own && answer.ok && text.match(/<form[^>]* action="([^"]*)"/);
-    if (!action) return { url: next.url, status: answer.status, text };
-    const form = new URLSearchParams();
-    for (const [input] of text.matchAll(/<input[^>]*>/g)) {
-      const field = input.match(/name="([^"]*)"/);
-      if (field) form.set(field[1], input.match(/value="([^"]*)"/)?.[1] ?? '');
-    }
-    next = { url: new URL(action[1], next.url).href, form };
-  }
-  throw new Error('the pages go round in circles');
-}
-
 // Signs the person in with a code and PKCE, as a program would.
 async function tokens() {
   const verifier = randomUUID() + randomUUID();
@@ -124,7 +93,7 @@ async function tokens() {
     client_id: 'allmende-cli', response_type: 'code', scope: 'openid', redirect_uri: 'http://127.0.0.1/callback',
     code_challenge: challenge, code_challenge_method: 'S256', state: 's',
   });
-  const { url } = await visit(`${issuer}/auth?${query}`);
+  const { url } = await visit(`${issuer}/auth?${query}`, { issuer, stops: (next) => next.startsWith('http://127.0.0.1/') });
   const body = new URLSearchParams({
     client_id: 'allmende-cli', grant_type: 'authorization_code', redirect_uri: 'http://127.0.0.1/callback',
     code_verifier: verifier, code: new URL(url).searchParams.get('code') ?? '',
@@ -136,7 +105,7 @@ async function control(url) {
   switch (url.pathname) {
     case '/control/rotate': rotate(); return {};
     case '/control/person': person = url.searchParams.get('id'); return {};
-    case '/control/visit': return visit(url.searchParams.get('url'));
+    case '/control/visit': return visit(url.searchParams.get('url'), { issuer });
     case '/control/tokens': return tokens();
     default: throw new Error(`no such control: ${url.pathname}`);
   }
