@@ -50,7 +50,7 @@ pub fn judge(status: &TokenReviewStatus, issuer: &str, audience: &str) -> Verdic
 pub fn snippet(issuer: &str, audience: &str) -> String {
     format!(
         "start the API server with --authentication-config=FILE, then check with --member-token-file:
-apiVersion: apiserver.config.k8s.io/v1beta1
+apiVersion: apiserver.config.k8s.io/v1  # v1beta1 before Kubernetes 1.34
 kind: AuthenticationConfiguration
 jwt:
   - issuer:

@@ -71,7 +71,7 @@ pub struct PreflightSettings {
     #[arg(
         long,
         env = "ALLMENDE_PREFLIGHT_OIDC_AUDIENCE",
-        default_value = "kubernetes",
+        default_value = "allmende-cli",
         value_name = "AUDIENCE"
     )]
     pub oidc_audience: String,
