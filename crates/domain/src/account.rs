@@ -1,14 +1,17 @@
 //! The quota account of one member on one cluster: reserved ≤ guaranteed − lent + borrowed, always.
 //!
-//! Reserved is the sum of the holders and nothing else: there is no second number that could differ.
+//! Reserved is the sum of the holders, lent and borrowed are the sums of the loans, and nothing else: there is no second number that could
+//! differ. What loans do to an account is in [`quota::lending`](crate::quota::lending), what a division of the pool does in
+//! [`quota::target`](crate::quota::target).
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    ids::{ClusterId, MemberId},
+    ids::{ClusterId, LoanId, MemberId},
     resources::{AmountError, Resources, Shortfall},
 };
 
@@ -22,16 +25,53 @@ pub struct QuotaAccount {
     pub member: MemberId,
     /// On which cluster.
     pub cluster: ClusterId,
-    /// The guaranteed part of the pool (entitlement).
+    /// The guaranteed part of the pool (entitlement), as it is carved out of the cluster.
     pub guaranteed: Resources,
-    /// Given to others for a time.
-    pub lent: Resources,
-    /// Taken from others for a time.
-    pub borrowed: Resources,
+    /// Given to others for a time, by loan.
+    #[serde(default)]
+    pub lendings: BTreeMap<LoanId, Lending>,
+    /// Taken from others for a time, by loan.
+    #[serde(default)]
+    pub borrowings: BTreeMap<LoanId, Borrowing>,
+    /// What the guaranteed part becomes as soon as it can; none: it is what was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// What each tenant's workspace and each instance holds, by resource name.
     pub holders: BTreeMap<String, Resources>,
     /// Number of the resolution that gave the entitlement.
     pub resolution: String,
+}
+
+/// What is given to another member for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lending {
+    /// To whom.
+    pub borrower: MemberId,
+    /// How much.
+    pub amount: Resources,
+}
+
+/// What is taken from another member for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Borrowing {
+    /// From whom.
+    pub lender: MemberId,
+    /// How much.
+    pub amount: Resources,
+    /// Notice is running, or over: nothing new is ordered on it.
+    pub recalled: bool,
+}
+
+/// An entitlement that was decided and cannot be there yet: more is reserved (then the member is over its entitlement), or others hold
+/// what it will get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// What was decided.
+    pub guaranteed: Resources,
+    /// By which resolution.
+    pub resolution: String,
+    /// Last day to come down to it, for who is over it.
+    pub resolve_by: Date,
 }
 
 /// Why a reservation was not made.
@@ -40,6 +80,22 @@ pub enum ReserveError {
     /// Entitlement does not cover it.
     #[error("the entitlement does not cover this")]
     Exceeded(Vec<Shortfall>),
+    /// More is reserved than the member is entitled to since the pool was divided anew: what runs goes on, nothing grows.
+    #[error("over its entitlement until {resolve_by} at the latest: nothing grows before it has come down")]
+    OverEntitlement {
+        /// Told against what was decided.
+        shortfalls: Vec<Shortfall>,
+        /// Last day to come down.
+        resolve_by: Date,
+    },
+    /// It would be on what a lender has called back.
+    #[error("a loan was recalled: nothing new is ordered on it")]
+    OnRecalledLoan {
+        /// Told without the recalled loans.
+        shortfalls: Vec<Shortfall>,
+        /// Which.
+        loans: Vec<LoanId>,
+    },
     /// The holder has one already.
     #[error("{0} holds a reservation already")]
     AlreadyHeld(String),
@@ -61,25 +117,60 @@ impl QuotaAccount {
             member,
             cluster,
             guaranteed: Resources::ZERO,
-            lent: Resources::ZERO,
-            borrowed: Resources::ZERO,
+            lendings: BTreeMap::new(),
+            borrowings: BTreeMap::new(),
+            target: None,
             holders: BTreeMap::new(),
             resolution: String::new(),
         }
     }
 
+    /// Given to others for a time.
+    ///
+    /// # Errors
+    /// Never for an account made by this crate's functions.
+    pub fn lent(&self) -> Result<Resources, AmountError> {
+        Resources::sum(self.lendings.values().map(|lending| &lending.amount))
+    }
+
+    /// Taken from others for a time.
+    ///
+    /// # Errors
+    /// As [`lent`](Self::lent).
+    pub fn borrowed(&self) -> Result<Resources, AmountError> {
+        Resources::sum(self.borrowings.values().map(|borrowing| &borrowing.amount))
+    }
+
+    /// The part of what is borrowed that was called back.
+    ///
+    /// # Errors
+    /// As [`lent`](Self::lent).
+    pub fn recalled(&self) -> Result<Resources, AmountError> {
+        let recalled = self.borrowings.values().filter(|borrowing| borrowing.recalled);
+        Resources::sum(recalled.map(|borrowing| &borrowing.amount))
+    }
+
     /// What may be reserved in all: guaranteed − lent + borrowed.
     ///
     /// # Errors
-    /// Never for an account made by this module's functions.
+    /// As [`lent`](Self::lent).
     pub fn limit(&self) -> Result<Resources, AmountError> {
-        self.guaranteed.checked_sub(&self.lent)?.checked_add(&self.borrowed)
+        self.guaranteed.checked_sub(self.lent()?)?.checked_add(self.borrowed()?)
+    }
+
+    /// What an order may fill: what was decided where that is less than what is carved, and without loans that were called back.
+    ///
+    /// # Errors
+    /// As [`lent`](Self::lent).
+    pub fn order_limit(&self) -> Result<Resources, AmountError> {
+        let usable = self.borrowed()?.checked_sub(self.recalled()?)?;
+        self.entitled().saturating_sub(self.lent()?).checked_add(usable)
     }
 
     /// Sum of what is held.
     ///
     /// # Errors
-    /// As [`limit`](Self::limit).
+    /// As [`lent`](Self::lent).
     pub fn reserved(&self) -> Result<Resources, AmountError> {
         Resources::sum(self.holders.values())
     }
@@ -87,9 +178,9 @@ impl QuotaAccount {
     /// What may still be reserved.
     ///
     /// # Errors
-    /// As [`limit`](Self::limit).
+    /// As [`lent`](Self::lent).
     pub fn available(&self) -> Result<Resources, AmountError> {
-        Ok(self.limit()?.saturating_sub(self.reserved()?))
+        Ok(self.order_limit()?.saturating_sub(self.reserved()?))
     }
 
     /// Reserves for a new holder.
@@ -125,29 +216,44 @@ impl QuotaAccount {
         next
     }
 
-    /// Sets the guaranteed part.
+    /// Sets the guaranteed part, whatever was to become of it before.
     ///
     /// # Errors
-    /// When it would not cover what is reserved.
+    /// When it would not cover what is reserved and lent.
     pub fn with_guaranteed(&self, guaranteed: Resources, resolution: &str) -> Result<Self, ReserveError> {
-        let next = Self { guaranteed, resolution: resolution.to_owned(), ..self.clone() };
-        let short = self.reserved()?.shortfalls(&Resources::ZERO, &next.limit()?);
-        if short.is_empty() { Ok(next) } else { Err(ReserveError::Exceeded(short)) }
+        let short = self.bound()?.shortfalls(&Resources::ZERO, &guaranteed);
+        if !short.is_empty() {
+            return Err(ReserveError::Exceeded(short));
+        }
+        Ok(Self { guaranteed, resolution: resolution.to_owned(), target: None, ..self.clone() })
     }
 
     fn with(&self, holder: &str, asked: Resources) -> Result<Self, ReserveError> {
         let before = self.holders.get(holder).cloned().unwrap_or_default();
-        let others = self.reserved()?.checked_sub(&before)?;
         let growth = asked.saturating_sub(&before);
         // Told against what all hold now, so that the numbers are those that the member sees.
-        let used = others.checked_add(before)?;
-        let short = growth.shortfalls(&used, &self.limit()?);
+        let used = self.reserved()?;
+        let short = growth.shortfalls(&used, &self.order_limit()?);
         if !short.is_empty() {
-            return Err(ReserveError::Exceeded(short));
+            return Err(self.bar(short)?);
         }
         let mut next = self.clone();
         next.holders.insert(holder.to_owned(), asked);
         Ok(next)
+    }
+
+    /// Why it is short: an entitlement that was lowered, a loan that was called back, or simply not enough.
+    fn bar(&self, shortfalls: Vec<Shortfall>) -> Result<ReserveError, AmountError> {
+        let any = |amounts: &Resources| shortfalls.iter().any(|short| amounts.get(&short.resource) > 0);
+        if let Some(over) = self.over()?.filter(|over| any(&over.amounts)) {
+            return Ok(ReserveError::OverEntitlement { resolve_by: over.resolve_by, shortfalls });
+        }
+        if any(&self.recalled()?) {
+            let recalled = self.borrowings.iter().filter(|(_, borrowing)| borrowing.recalled);
+            let loans = recalled.map(|(loan, _)| loan.clone()).collect();
+            return Ok(ReserveError::OnRecalledLoan { shortfalls, loans });
+        }
+        Ok(ReserveError::Exceeded(shortfalls))
     }
 }
 

@@ -24,6 +24,15 @@ pub enum AllocateError {
 /// # Errors
 /// See [`AllocateError`].
 pub fn allocate(total: Cents, weights: &[i64]) -> Result<Vec<Cents>, AllocateError> {
+    let magnitude = i128::from(total.0).checked_abs().ok_or(MoneyError)?;
+    split(magnitude, weights)?.into_iter().map(|part| signed(part, total)).collect()
+}
+
+/// The same for any whole units, which are zero or more.
+///
+/// # Errors
+/// See [`AllocateError`].
+pub fn split(total: i128, weights: &[i64]) -> Result<Vec<i128>, AllocateError> {
     if weights.iter().any(|weight| *weight < 0) {
         return Err(AllocateError::NegativeWeight);
     }
@@ -34,23 +43,22 @@ pub fn allocate(total: Cents, weights: &[i64]) -> Result<Vec<Cents>, AllocateErr
     if sum == 0 {
         return Err(AllocateError::NoWeight);
     }
-    let magnitude = i128::from(total.0).checked_abs().ok_or(MoneyError)?;
     let mut parts = Vec::with_capacity(weights.len());
     let mut remainders = Vec::with_capacity(weights.len());
     for (position, weight) in weights.iter().enumerate() {
-        let product = magnitude.checked_mul(i128::from(*weight)).ok_or(MoneyError)?;
+        let product = total.checked_mul(i128::from(*weight)).ok_or(MoneyError)?;
         parts.push(product.checked_div(sum).ok_or(MoneyError)?);
         remainders.push((product.checked_rem(sum).ok_or(MoneyError)?, position));
     }
     let given = parts.iter().try_fold(0i128, |given, part| given.checked_add(*part)).ok_or(MoneyError)?;
-    let left = magnitude.checked_sub(given).and_then(|left| usize::try_from(left).ok()).ok_or(MoneyError)?;
+    let left = total.checked_sub(given).and_then(|left| usize::try_from(left).ok()).ok_or(MoneyError)?;
     remainders.sort_by(|(one, at), (other, other_at)| other.cmp(one).then(at.cmp(other_at)));
     for (_, position) in remainders.into_iter().take(left) {
         if let Some(part) = parts.get_mut(position) {
             *part = part.checked_add(1).ok_or(MoneyError)?;
         }
     }
-    parts.into_iter().map(|part| signed(part, total)).collect()
+    Ok(parts)
 }
 
 fn signed(part: i128, total: Cents) -> Result<Cents, AllocateError> {

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::{
     ids::{ClusterId, Uid},
+    quota::rule::Overcommit,
     resources::{AmountError, Resources, Shortfall},
 };
 
@@ -20,8 +21,11 @@ pub struct Cluster {
     pub display_name: String,
     /// What can be given out.
     pub capacity: Resources,
-    /// Sum of the entitlements on it. Never more than the capacity.
+    /// Sum of the entitlements on it. Grows only up to the [`ceiling`](Self::ceiling).
     pub carved: Resources,
+    /// How much more than the capacity may be promised; decided with the rule that divides the pool.
+    #[serde(default)]
+    pub overcommit: Overcommit,
     /// When it was registered.
     pub create_time: Timestamp,
 }
@@ -72,13 +76,31 @@ pub enum CarveError {
 }
 
 impl Cluster {
-    /// Replaces one member's entitlement `old` by `new` in the carved sum.
+    /// What may be promised of the capacity.
     ///
     /// # Errors
-    /// When the capacity does not cover it; nothing is changed then.
+    /// When an amount no longer fits.
+    pub fn ceiling(&self) -> Result<Resources, AmountError> {
+        self.overcommit.ceiling(&self.capacity)
+    }
+
+    /// What may still be carved.
+    ///
+    /// # Errors
+    /// As [`ceiling`](Self::ceiling).
+    pub fn room(&self) -> Result<Resources, AmountError> {
+        Ok(self.ceiling()?.saturating_sub(&self.carved))
+    }
+
+    /// Replaces one member's entitlement `old` by `new` in the carved sum. What shrinks always may, also where more is promised than there
+    /// is since the capacity was lowered.
+    ///
+    /// # Errors
+    /// When the capacity does not cover what grows; nothing is changed then.
     pub fn carve(&self, old: &Resources, new: &Resources) -> Result<Self, CarveError> {
         let others = self.carved.checked_sub(old)?;
-        let short = new.shortfalls(&others, &self.capacity);
+        let mut short = new.shortfalls(&others, &self.ceiling()?);
+        short.retain(|short| new.get(&short.resource) > old.get(&short.resource));
         if short.is_empty() {
             Ok(Self { carved: others.checked_add(new)?, ..self.clone() })
         } else {
@@ -86,12 +108,13 @@ impl Cluster {
         }
     }
 
-    /// Sets the capacity.
+    /// Sets the capacity. One that does not cover what is promised needs a plan: see [`quota::capacity`](crate::quota::capacity).
     ///
     /// # Errors
-    /// When less than what is already carved.
+    /// When it does not cover what is already carved.
     pub fn with_capacity(&self, capacity: Resources) -> Result<Self, CarveError> {
-        let short = self.carved.shortfalls(&Resources::ZERO, &capacity);
-        if short.is_empty() { Ok(Self { capacity, ..self.clone() }) } else { Err(CarveError::Short(short)) }
+        let next = Self { capacity, ..self.clone() };
+        let short = self.carved.shortfalls(&Resources::ZERO, &next.ceiling()?);
+        if short.is_empty() { Ok(next) } else { Err(CarveError::Short(short)) }
     }
 }

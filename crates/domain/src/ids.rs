@@ -144,6 +144,12 @@ id!(
     /// A pot (Umlagetopf).
     PotId, is_slug, "must be 1 to 32 of a-z, 0-9 and -, not - at the ends");
 id!(
+    /// A rule by which the pool is divided.
+    PoolRuleId, is_slug, "must be 1 to 32 of a-z, 0-9 and -, not - at the ends");
+id!(
+    /// A loan of entitlement: a UUID.
+    LoanId, is_uuid, "must be a UUID in lower case");
+id!(
     /// A grant under a member: a UUID.
     GrantId, is_uuid, "must be a UUID in lower case");
 id!(
