@@ -3,6 +3,7 @@
 //! What a client may read and what only the log may have are different fields, so that internal text cannot leave by accident.
 
 use allmende_domain::violation::{FieldViolation, ViolationReason};
+use jiff::civil::Date;
 
 /// One resource of which more was asked than there is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,21 @@ pub struct QuotaShortfall {
     pub used: i64,
     /// What was asked for beside it.
     pub asked: i64,
+}
+
+/// What keeps a member from ordering more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QuotaBar {
+    /// It is over its entitlement.
+    OverEntitlement {
+        /// Last day to come down.
+        resolve_by: Date,
+    },
+    /// It would be on these loans, which were called back.
+    LoanRecalled {
+        /// Their names.
+        loans: Vec<String>,
+    },
 }
 
 /// Why a use case did not do what was asked.
@@ -47,6 +63,15 @@ pub enum AppError {
         subject: String,
         /// Every resource that is short.
         shortfalls: Vec<QuotaShortfall>,
+    },
+    /// The entitlement would do, but it may not be used.
+    QuotaBarred {
+        /// Whose account, as above.
+        subject: String,
+        /// Every resource that is short.
+        shortfalls: Vec<QuotaShortfall>,
+        /// What stands in the way.
+        bar: QuotaBar,
     },
     /// No verified certificate and no token.
     Unauthenticated,

@@ -10,7 +10,7 @@ use allmende_proto::{ERROR_DOMAIN, v1::ErrorReason};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::error::{AppError, QuotaShortfall};
+use crate::error::{AppError, QuotaBar, QuotaShortfall};
 
 /// What is said to a sender whose bytes are no message.
 pub(crate) const NO_MESSAGE: &str =
@@ -55,7 +55,9 @@ fn code(error: &AppError) -> Code {
         AppError::NotFound { .. } => Code::NotFound,
         AppError::AlreadyExists { .. } | AppError::RequestIdReused => Code::AlreadyExists,
         AppError::StaleEtag { .. } | AppError::Contention => Code::Aborted,
-        AppError::QuotaExceeded { .. } | AppError::LimitExceeded { .. } => Code::ResourceExhausted,
+        AppError::QuotaExceeded { .. } | AppError::QuotaBarred { .. } | AppError::LimitExceeded { .. } => {
+            Code::ResourceExhausted
+        }
         // The token may be good: it is we who cannot tell right now.
         AppError::TokenRefused(TokenError::KeysUnavailable) => Code::Unavailable,
         AppError::Unauthenticated | AppError::JoinRefused | AppError::TokenRefused(_) => {
@@ -82,6 +84,8 @@ fn reason(error: &AppError) -> ErrorReason {
         AppError::StaleEtag { .. } => ErrorReason::StaleEtag,
         AppError::Contention => ErrorReason::Contention,
         AppError::QuotaExceeded { .. } => ErrorReason::QuotaExceeded,
+        AppError::QuotaBarred { bar: QuotaBar::OverEntitlement { .. }, .. } => ErrorReason::OverEntitlement,
+        AppError::QuotaBarred { bar: QuotaBar::LoanRecalled { .. }, .. } => ErrorReason::LoanRecalled,
         AppError::TokenRefused(TokenError::KeysUnavailable) => ErrorReason::Unavailable,
         AppError::TokenRefused(_) => ErrorReason::TokenRefused,
         AppError::Unauthenticated | AppError::JoinRefused => ErrorReason::Unauthenticated,
@@ -136,8 +140,10 @@ fn public_text(error: &AppError) -> String {
             "others change the same thing right now: repeat with the same request_id".to_owned()
         }
         AppError::QuotaExceeded { subject, shortfalls } => {
-            let parts: Vec<String> = shortfalls.iter().map(shortfall_text).collect();
-            format!("{subject}: {}. The cooperative's operator can raise the entitlement", parts.join("; "))
+            format!("{subject}: {}. The cooperative's operator can raise the entitlement", texts(shortfalls))
+        }
+        AppError::QuotaBarred { subject, shortfalls, bar } => {
+            format!("{subject}: {}. {}", texts(shortfalls), bar_text(bar))
         }
         AppError::Unauthenticated => {
             "no access token and no verified certificate with an allmende:// identity was shown: sign in, for \
@@ -169,6 +175,23 @@ fn public_text(error: &AppError) -> String {
     }
 }
 
+fn texts(shortfalls: &[QuotaShortfall]) -> String {
+    shortfalls.iter().map(shortfall_text).collect::<Vec<_>>().join("; ")
+}
+
+fn bar_text(bar: &QuotaBar) -> String {
+    match bar {
+        QuotaBar::OverEntitlement { resolve_by } => format!(
+            "More is reserved than the entitlement that was decided: what runs goes on, and nothing grows before it has \
+             come down, by {resolve_by} at the latest"
+        ),
+        QuotaBar::LoanRecalled { loans } => format!(
+            "It would be on what a lender has called back ({}): nothing new is ordered on it; shrink, and give it back",
+            loans.join(", ")
+        ),
+    }
+}
+
 fn shortfall_text(short: &QuotaShortfall) -> String {
     format!("{} limit {}, used {}, asked {}", short.resource, short.limit, short.used, short.asked)
 }
@@ -178,7 +201,8 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
         AppError::Invalid(violations) => {
             add_violations(details, violations);
         }
-        AppError::QuotaExceeded { subject, shortfalls } => {
+        AppError::QuotaExceeded { subject, shortfalls }
+        | AppError::QuotaBarred { subject, shortfalls, .. } => {
             for short in shortfalls {
                 details.add_quota_failure_violation(
                     format!("{subject}/{}", short.resource),

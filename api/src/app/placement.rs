@@ -5,12 +5,12 @@ use allmende_domain::{
     cluster::Cluster,
     desired::{DesiredBody, DesiredRecord, DesiredTenant},
     ids::{ClusterId, InstanceId, MemberId, TenantId},
-    resources::Resources,
+    resources::{Resources, Shortfall},
     tenant::{State, Tenant},
 };
 use allmende_store::{Store, Txn, Versioned, keys};
 
-use crate::error::AppError;
+use crate::error::{AppError, QuotaBar};
 
 /// See the module.
 #[derive(Debug)]
@@ -161,9 +161,20 @@ pub async fn must_be_known(
 /// A refusal to reserve, for the client.
 pub fn reserve_error(member: &MemberId, cluster: &ClusterId, error: ReserveError) -> AppError {
     let subject = format!("members/{member}/entitlements/{cluster}");
+    let client = |shortfalls: Vec<Shortfall>| shortfalls.into_iter().map(Into::into).collect();
     match error {
         ReserveError::Exceeded(shortfalls) => {
-            AppError::QuotaExceeded { subject, shortfalls: shortfalls.into_iter().map(Into::into).collect() }
+            AppError::QuotaExceeded { subject, shortfalls: client(shortfalls) }
+        }
+        ReserveError::OverEntitlement { shortfalls, resolve_by } => AppError::QuotaBarred {
+            subject,
+            shortfalls: client(shortfalls),
+            bar: QuotaBar::OverEntitlement { resolve_by },
+        },
+        ReserveError::OnRecalledLoan { shortfalls, loans } => {
+            let loans = loans.iter().map(|loan| format!("members/{member}/loans/{loan}")).collect();
+            let bar = QuotaBar::LoanRecalled { loans };
+            AppError::QuotaBarred { subject, shortfalls: client(shortfalls), bar }
         }
         ReserveError::AlreadyHeld(holder) => AppError::AlreadyExists { resource: holder },
         ReserveError::NotHeld(holder) => {

@@ -252,6 +252,7 @@ mod tests {
             display_name: "a".to_owned(),
             capacity: Resources { cpu_milli, ..Resources::ZERO },
             carved: Resources::ZERO,
+            overcommit: allmende_domain::quota::rule::Overcommit::default(),
             create_time: NOW,
         }
     }

@@ -54,6 +54,7 @@ fn cluster(id: &str) -> Cluster {
         display_name: id.to_owned(),
         capacity: Resources::ZERO,
         carved: Resources::ZERO,
+        overcommit: allmende_domain::quota::rule::Overcommit::default(),
         create_time: Timestamp::UNIX_EPOCH,
     }
 }

@@ -42,6 +42,7 @@ async fn put_zero(store: &Store) {
         display_name: "a".to_owned(),
         capacity: Resources::ZERO,
         carved: Resources::ZERO,
+        overcommit: allmende_domain::quota::rule::Overcommit::default(),
         create_time: NOW,
     };
     store.commit(Txn::new().put(&keys::cluster(&id()), &cluster)).await.unwrap();

@@ -4956,6 +4956,11 @@ pub enum ErrorReason {
     StoreBehind = 21,
     /// The access token is malformed, expired, of another issuer or for another audience: sign in again.
     TokenRefused = 30,
+    /// More is reserved than the member is entitled to since the pool was divided anew: what runs goes on, nothing grows before it has come
+    /// down. QuotaFailure has limit, used and asked.
+    OverEntitlement = 40,
+    /// It would be on a loan that the lender has called back. QuotaFailure has limit, used and asked.
+    LoanRecalled = 41,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -4987,6 +4992,8 @@ impl ErrorReason {
             Self::WatermarkMissing => "ERROR_REASON_WATERMARK_MISSING",
             Self::StoreBehind => "ERROR_REASON_STORE_BEHIND",
             Self::TokenRefused => "ERROR_REASON_TOKEN_REFUSED",
+            Self::OverEntitlement => "ERROR_REASON_OVER_ENTITLEMENT",
+            Self::LoanRecalled => "ERROR_REASON_LOAN_RECALLED",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -5015,6 +5022,8 @@ impl ErrorReason {
             "ERROR_REASON_WATERMARK_MISSING" => Some(Self::WatermarkMissing),
             "ERROR_REASON_STORE_BEHIND" => Some(Self::StoreBehind),
             "ERROR_REASON_TOKEN_REFUSED" => Some(Self::TokenRefused),
+            "ERROR_REASON_OVER_ENTITLEMENT" => Some(Self::OverEntitlement),
+            "ERROR_REASON_LOAN_RECALLED" => Some(Self::LoanRecalled),
             _ => None,
         }
     }
@@ -9199,7 +9208,8 @@ pub struct Entitlement {
     pub borrowed: ::core::option::Option<Resources>,
     #[prost(message, optional, tag = "5")]
     pub reserved: ::core::option::Option<Resources>,
-    /// guaranteed − lent + borrowed − reserved.
+    /// What an order may still take: guaranteed − lent + borrowed − reserved, with what was decided where that is less, and without loans that
+    /// were called back.
     #[prost(message, optional, tag = "6")]
     pub available: ::core::option::Option<Resources>,
     /// Number of the resolution (Beschluss-Nr.) that gave it.
@@ -9207,6 +9217,18 @@ pub struct Entitlement {
     pub resolution: ::prost::alloc::string::String,
     #[prost(string, tag = "8")]
     pub etag: ::prost::alloc::string::String,
+    /// The part of what is borrowed that the lender has called back: nothing new is ordered on it.
+    #[prost(message, optional, tag = "20")]
+    pub recalled: ::core::option::Option<Resources>,
+    /// What was decided and cannot be there yet: more is reserved, or others hold it still. Absent: it is what was decided.
+    #[prost(message, optional, tag = "21")]
+    pub decided: ::core::option::Option<Resources>,
+    /// What is reserved and lent beyond what was decided: the member is over its entitlement, runs on, and orders nothing new. Absent: it is not.
+    #[prost(message, optional, tag = "22")]
+    pub over: ::core::option::Option<Resources>,
+    /// ISO date: last day to come down, for who is over its entitlement.
+    #[prost(string, tag = "23")]
+    pub resolve_by: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetEntitlementRequest {

@@ -83,6 +83,7 @@ impl Clusters {
             display_name: message.display_name,
             capacity,
             carved: Resources::ZERO,
+            overcommit: allmende_domain::quota::rule::Overcommit::default(),
             create_time: context.now,
         };
         let key = keys::cluster(&cluster.id);
