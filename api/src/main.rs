@@ -13,7 +13,7 @@ use allmende_api::{
 };
 use allmende_evidence::SigningKey;
 use allmende_identity::{ServerTls, ServerTlsPaths, install_crypto_provider};
-use allmende_store::{Store, objects::DocumentStore};
+use allmende_store::{LOOK_EVERY, Store, objects::DocumentStore};
 use anyhow::Context;
 use clap::Parser;
 use tokio::{
@@ -42,7 +42,9 @@ async fn main() -> anyhow::Result<()> {
     let tls = ServerTls::load(paths)?;
     // A wrong file is told at once, not after the wait for etcd.
     let issuers = config.issuers.as_deref().map(Issuers::load).transpose()?.unwrap_or_default();
-    let store = Store::connect_within(&config.etcd().load()?, ETCD_WITHIN).await.context("etcd")?;
+    let etcd = config.etcd().load()?;
+    let store = Store::connect_within(&etcd, ETCD_WITHIN).await.context("etcd")?;
+    tokio::spawn(store.clone().follow_certificates(config.etcd(), etcd, LOOK_EVERY));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), store = ?store.identity(), "allmende-api starts");
     let documents = DocumentStore::open(&config.documents_dir).await.context("documents directory")?;
     let mut registry = prometheus_client::registry::Registry::default();

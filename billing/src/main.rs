@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use allmende_billing::{Clock, Worker, config::Config, follow::follow, metrics::BillingMetrics};
-use allmende_store::{Store, objects::DocumentStore};
+use allmende_store::{LOOK_EVERY, Store, objects::DocumentStore};
 use allmende_telemetry::{Probes, init_logging};
 use anyhow::Context;
 use clap::Parser;
@@ -21,7 +21,9 @@ async fn main() -> anyhow::Result<()> {
     let documents = DocumentStore::open(&config.documents_dir)
         .await
         .context("the documents' directory cannot be made")?;
-    let store = Store::connect_within(&config.etcd().load()?, ETCD_WITHIN).await.context("etcd")?;
+    let etcd = config.etcd().load()?;
+    let store = Store::connect_within(&etcd, ETCD_WITHIN).await.context("etcd")?;
+    tokio::spawn(store.clone().follow_certificates(config.etcd(), etcd, LOOK_EVERY));
     let mut registry = Registry::default();
     let metrics = BillingMetrics::register(&mut registry);
     let stop = CancellationToken::new();

@@ -23,7 +23,7 @@ pub struct StoreConfig {
 }
 
 /// TLS towards etcd.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct StoreTls {
     authority: Vec<u8>,
     own: Option<(Vec<u8>, Vec<u8>)>,

@@ -10,6 +10,7 @@ use crate::{
     error::StoreError,
     key::{Key, Range, Revision, Versioned},
     keys,
+    renewal::SharedChannel,
     schema::{self, StoreIdentity},
     txn::{Commit, Txn},
 };
@@ -21,6 +22,7 @@ const PAGE: i64 = 500;
 #[derive(Clone)]
 pub struct Store {
     pub(crate) client: Arc<Client>,
+    pub(crate) channel: SharedChannel,
     identity: Arc<StoreIdentity>,
 }
 
@@ -39,10 +41,12 @@ impl Store {
     /// # Errors
     /// When etcd does not answer or refuses this program, the settings do not fit together, or the store is of a newer schema.
     pub async fn connect(config: &StoreConfig) -> Result<Self, StoreError> {
-        let client =
-            Client::connect(&config.endpoints, Some(config.options()?)).await.map_err(StoreError::read)?;
+        let (channel, options) = (SharedChannel::default(), config.options()?);
+        let client = Client::connect_with_balanced_channel(&config.endpoints, Some(options), channel.clone())
+            .await
+            .map_err(StoreError::read)?;
         let unopened = StoreIdentity { store_id: String::new(), epoch: 0, schema: 0 };
-        let mut store = Self { client: Arc::new(client), identity: Arc::new(unopened) };
+        let mut store = Self { client: Arc::new(client), channel, identity: Arc::new(unopened) };
         store.identity = Arc::new(schema::open(&store).await?);
         Ok(store)
     }

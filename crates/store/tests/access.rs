@@ -156,3 +156,58 @@ async fn a_watch_of_a_user_goes_on_after_its_token_has_ended() {
     };
     assert_eq!(tokio::time::timeout(WITHIN, arrival).await.unwrap(), cluster("later"));
 }
+
+/// Puts the certificate and key of a leaf where those of another one were, as a mounted secret changes.
+fn renew(at: &Leaf, with: &Leaf) {
+    for (old, new) in [(&at.cert, &with.cert), (&at.key, &with.key)] {
+        std::fs::copy(new, old.with_extension("new")).unwrap();
+        std::fs::rename(old.with_extension("new"), old).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn renewed_certificates_are_taken_over_while_a_watch_goes_on_and_refused_ones_are_not() {
+    let ca = TestCa::new();
+    let etcd = TestEtcd::start_with_tls(&ca).await;
+    etcd.require_users(&[("first", PASSWORD, "/allmende/"), ("second", PASSWORD, "/allmende/")]).await;
+    let own = ca.client("own", &[]);
+    renew(&own, &ca.client("first", &[]));
+    let given = access(&etcd, &ca, Some(&own));
+    let config = given.clone().load().unwrap();
+    let store = Store::connect_within(&config, WITHIN).await.unwrap();
+    let (_, seen) = store.snapshot(&keys::clusters()).await.unwrap();
+    let mut watch = store.watch(&keys::clusters(), seen.next());
+
+    // Of nobody whom etcd knows, and of another authority: the store goes on with what it has.
+    let nameless = access(&etcd, &ca, Some(&ca.client("nameless", &[])));
+    let other = TestCa::new();
+    let foreign = access(&etcd, &ca, Some(&other.client("first", &[])));
+    for (bad, id) in [(nameless, "nameless"), (foreign, "foreign")] {
+        let refused = store.take_over(&bad.load().unwrap()).await;
+        assert!(matches!(refused, Err(StoreError::Refused(_))), "{id}: {refused:?}");
+        writes_and_reads(&store, id).await;
+    }
+
+    let follower = tokio::spawn(store.clone().follow_certificates(given, config, Duration::from_millis(50)));
+    renew(&own, &ca.client("second", &[]));
+    // From now on only who uses the new one is let in.
+    etcd.remove_user("first").await;
+    let let_in = async {
+        while store.ping().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(WITHIN, let_in).await.unwrap();
+    writes_and_reads(&store, "last").await;
+    let arrival = async {
+        loop {
+            match watch.next().await.unwrap() {
+                WatchEvent::Put(row) if row.value.id.as_str() == "last" => return,
+                WatchEvent::Put(_) | WatchEvent::Progress(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(WITHIN, arrival).await.unwrap();
+    follower.abort();
+}

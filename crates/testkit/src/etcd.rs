@@ -145,6 +145,15 @@ impl TestEtcd {
         client.auth_client().user_change_password(name, password).await.expect("a password");
     }
 
+    /// Takes a user away.
+    ///
+    /// # Panics
+    /// When etcd refuses.
+    pub async fn remove_user(&self, name: &str) {
+        let client = self.connect().await.expect("etcd answers its administrator");
+        client.auth_client().user_delete(name).await.expect("a user less");
+    }
+
     async fn connect(&self) -> Result<Client, etcd_client::Error> {
         Client::connect([self.endpoint()], self.tls.as_ref().map(EtcdTls::options)).await
     }
