@@ -41,6 +41,12 @@ pub struct Config {
     /// File with that user's password.
     #[arg(long, env = "ALLMENDE_API_ETCD_PASSWORD_FILE")]
     pub etcd_password_file: Option<PathBuf>,
+    /// What etcd takes in one transaction (its --max-txn-ops): so many changes are committed together. 0: each by itself.
+    #[arg(long, env = "ALLMENDE_API_ETCD_MAX_TXN_OPS", default_value_t = allmende_store::OPERATIONS_MAX)]
+    pub etcd_max_txn_ops: usize,
+    /// Read everything from etcd: for stores whose entities do not fit into a gibibyte, and to look for defects.
+    #[arg(long, env = "ALLMENDE_API_NO_INDEX")]
+    pub no_index: bool,
     /// Certificate chain of the server, PEM.
     #[arg(long, env = "ALLMENDE_API_TLS_CERT")]
     pub tls_cert: PathBuf,

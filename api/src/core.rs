@@ -124,7 +124,11 @@ impl Core {
         Fut: Future<Output = Result<(Txn, R), AppError>>,
     {
         if change.validate_only {
-            return Box::pin(decide()).await.map(|(_, answer)| answer);
+            let mut decided = Box::pin(decide()).await;
+            if decided.is_err() && self.store.must_look_again() {
+                decided = Box::pin(decide()).await;
+            }
+            return decided.map(|(_, answer)| answer);
         }
         let work = self.store.transact(
             &change.actor.principal,

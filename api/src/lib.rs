@@ -18,6 +18,7 @@ pub mod context;
 pub mod convert;
 pub mod core;
 pub mod error;
+pub mod index_metrics;
 pub mod key_ages;
 pub mod layers;
 pub mod metrics;

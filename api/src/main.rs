@@ -45,6 +45,8 @@ async fn main() -> anyhow::Result<()> {
     let etcd = config.etcd().load()?;
     let store = Store::connect_within(&etcd, ETCD_WITHIN).await.context("etcd")?;
     tokio::spawn(store.clone().follow_certificates(config.etcd(), etcd, LOOK_EVERY));
+    let store = if config.no_index { store } else { store.indexed() };
+    let store = if config.etcd_max_txn_ops == 0 { store } else { store.grouped(config.etcd_max_txn_ops) };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), store = ?store.identity(), "allmende-api starts");
     let documents = DocumentStore::open(&config.documents_dir).await.context("documents directory")?;
     let mut registry = prometheus_client::registry::Registry::default();

@@ -18,7 +18,7 @@ use tonic::transport::Server;
 
 use crate::{
     authn::Issuers,
-    bars,
+    bars, index_metrics,
     layers::{
         authentication::Authentication,
         call::{CallLayer, CallLimits},
@@ -83,10 +83,12 @@ pub struct Parts {
 /// When a listener fails.
 pub async fn serve(listeners: Listeners, mut parts: Parts, drain: CancellationToken) -> anyhow::Result<()> {
     tls_metrics::register(&mut parts.registry, &parts.tls);
+    index_metrics::register(&mut parts.registry, parts.store.clone());
     let certificates = tokio::spawn(parts.tls.clone().watch_files(CERTIFICATES_EVERY));
     let bars = tokio::spawn(bars::keep(parts.store.clone(), parts.tls.clone()));
     let ready = Arc::new(AtomicBool::new(false));
-    let health = tokio::spawn(serve_health(listeners.health, parts.store, Arc::clone(&ready), drain.clone()));
+    let health =
+        tokio::spawn(serve_health(listeners.health, parts.store.clone(), Arc::clone(&ready), drain.clone()));
     let probes = allmende_telemetry::Probes {
         registry: Arc::new(parts.registry),
         live: Arc::new(|| true),
@@ -102,7 +104,7 @@ pub async fn serve(listeners: Listeners, mut parts: Parts, drain: CancellationTo
         metrics: parts.metrics.clone(),
         refusals: parts.apps.audits.refusals.clone(),
     };
-    router(parts.apps, authentication, parts.metrics)?
+    router(parts.apps, authentication, parts.metrics, parts.store)?
         .serve_with_incoming_shutdown(acceptor, drain.cancelled_owned())
         .await?;
     keys.abort();
@@ -116,7 +118,12 @@ pub async fn serve(listeners: Listeners, mut parts: Parts, drain: CancellationTo
 type LimitedRouter =
     tonic::transport::server::Router<tower::layer::util::Stack<CallLayer, tower::layer::util::Identity>>;
 
-fn router(apps: Apps, authentication: Authentication, metrics: ApiMetrics) -> anyhow::Result<LimitedRouter> {
+fn router(
+    apps: Apps,
+    authentication: Authentication,
+    metrics: ApiMetrics,
+    store: Store,
+) -> anyhow::Result<LimitedRouter> {
     let apps = Arc::new(apps);
     macro_rules! service {
         ($server:path, $api:ident) => {
@@ -136,7 +143,7 @@ fn router(apps: Apps, authentication: Authentication, metrics: ApiMetrics) -> an
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_pending_accept_reset_streams(Some(64))
         .concurrency_limit_per_connection(usize::try_from(STREAMS_MAX)?)
-        .layer(CallLayer::new(limits, authentication, metrics));
+        .layer(CallLayer::new(limits, authentication, metrics, store));
     Ok(server
         .add_service(service!(v1::audit_service_server::AuditServiceServer<AuditApi>, AuditApi))
         .add_service(service!(v1::member_service_server::MemberServiceServer<MemberApi>, MemberApi))

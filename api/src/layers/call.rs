@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use allmende_store::Store;
 use futures::FutureExt;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
@@ -20,6 +21,7 @@ use tracing::Instrument;
 
 use super::{
     authentication::{Authentication, Shown},
+    consistency,
     share::Shares,
 };
 use crate::{authz::policy, context::Rpc, error::AppError, metrics::ApiMetrics, status::NO_MESSAGE};
@@ -49,12 +51,19 @@ pub struct CallLayer {
     deadline: Duration,
     authentication: Authentication,
     metrics: ApiMetrics,
+    store: Store,
 }
 
 impl CallLayer {
-    /// With these limits.
-    pub fn new(limits: CallLimits, authentication: Authentication, metrics: ApiMetrics) -> Self {
+    /// With these limits; `store` is the one that the services read.
+    pub fn new(
+        limits: CallLimits,
+        authentication: Authentication,
+        metrics: ApiMetrics,
+        store: Store,
+    ) -> Self {
         Self {
+            store,
             permits: Arc::new(Semaphore::new(limits.concurrency)),
             shares: Shares::new(limits.of_one_caller),
             deadline: limits.deadline,
@@ -119,12 +128,19 @@ impl CallLayer {
             request_id = tracing::field::Empty
         );
         let in_flight = self.metrics.enter();
-        let outcome = self.guarded(service, request).instrument(span.clone()).await;
+        let wish = consistency::wish(request.headers());
+        let (outcome, token) = match wish {
+            Ok(freshness) => {
+                self.store.reading(freshness, self.guarded(service, request)).instrument(span.clone()).await
+            }
+            Err(wrong) => (Err(wrong), None),
+        };
         drop(in_flight);
-        let response = match outcome {
+        let mut response = match outcome {
             Ok(response) => readable(response?),
             Err(refused) => Status::from(refused).into_http(),
         };
+        consistency::tell(response.headers_mut(), token.as_ref());
         let code = code_of(response.headers());
         let elapsed = started.elapsed();
         self.metrics.finished(rpc, code, elapsed);

@@ -2,4 +2,5 @@
 
 pub mod authentication;
 pub mod call;
+pub mod consistency;
 pub mod share;

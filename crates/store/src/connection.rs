@@ -6,13 +6,16 @@ use etcd_client::{Client, GetOptions, SortOrder, SortTarget};
 
 use crate::{
     access::StoreConfig,
+    consistency::Call,
     envelope::{Record, decode},
     error::StoreError,
+    group::Committer,
+    index::Index,
     key::{Key, Range, Revision, Versioned},
     keys,
     renewal::SharedChannel,
     schema::{self, StoreIdentity},
-    txn::{Commit, Txn},
+    txn::{Commit, Prepared, Txn},
 };
 
 /// Rows that one request of a longer read asks for.
@@ -24,6 +27,8 @@ pub struct Store {
     pub(crate) client: Arc<Client>,
     pub(crate) channel: SharedChannel,
     identity: Arc<StoreIdentity>,
+    pub(crate) index: Option<Arc<Index>>,
+    pub(crate) committer: Option<Arc<Committer>>,
 }
 
 /// Between two tries of [`Store::connect_within`].
@@ -46,7 +51,8 @@ impl Store {
             .await
             .map_err(StoreError::read)?;
         let unopened = StoreIdentity { store_id: String::new(), epoch: 0, schema: 0 };
-        let mut store = Self { client: Arc::new(client), channel, identity: Arc::new(unopened) };
+        let (client, identity) = (Arc::new(client), Arc::new(unopened));
+        let mut store = Self { client, channel, identity, index: None, committer: None };
         store.identity = Arc::new(schema::open(&store).await?);
         Ok(store)
     }
@@ -79,14 +85,27 @@ impl Store {
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.find(&keys::schema()).await.map(|_| ())
+        self.find_at(&keys::schema()).await.map(|_| ())
     }
 
-    /// Reads one value, linearizably.
+    /// Reads one value: linearizably, or as new as the call needs (see [`Freshness`](crate::Freshness)).
     ///
     /// # Errors
     /// When etcd does not answer or the value cannot be read.
     pub async fn find<T: Record>(&self, key: &Key<T>) -> Result<Option<Versioned<T>>, StoreError> {
+        if let Some(committer) = &self.committer
+            && let Some(found) = committer.find(key.raw())
+        {
+            let versioned = |bytes: Arc<[u8]>| {
+                Ok(Versioned { key: key.clone(), value: decode(&bytes)?, revision: found.revision })
+            };
+            return found.value.map(versioned).transpose();
+        }
+        if let Some(index) = &self.index
+            && let Some(found) = index.find(key).await
+        {
+            return found;
+        }
         self.find_at(key).await.map(|(found, _)| found)
     }
 
@@ -96,8 +115,9 @@ impl Store {
         key: &Key<T>,
     ) -> Result<(Option<Versioned<T>>, Revision), StoreError> {
         let response = self.client.kv_client().get(key.raw(), None).await.map_err(StoreError::read)?;
-        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
-        Ok((response.kvs().first().map(versioned).transpose()?, Revision(revision)))
+        let revision = Revision(response.header().map_or(0, etcd_client::ResponseHeader::revision));
+        Self::read_at(revision)?;
+        Ok((response.kvs().first().map(versioned).transpose()?, revision))
     }
 
     /// Reads one value as it was at a revision that another read told.
@@ -125,6 +145,11 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Versioned<T>>, StoreError> {
+        if let Some(index) = &self.index
+            && let Some(found) = index.range(range, after, limit).await
+        {
+            return found.map(|(rows, _)| rows);
+        }
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let (rows, _) = self.page(range, after, limit, None).await?;
         Ok(rows)
@@ -138,6 +163,11 @@ impl Store {
         &self,
         range: &Range<T>,
     ) -> Result<(Vec<Versioned<T>>, Revision), StoreError> {
+        if let Some(index) = &self.index
+            && let Some(found) = index.range(range, None, usize::MAX).await
+        {
+            return found;
+        }
         self.pages(range, None).await
     }
 
@@ -193,12 +223,25 @@ impl Store {
     /// # Errors
     /// [`StoreError::UnknownOutcome`] when it may or may not have been applied; [`StoreError::Limit`] when it certainly was not.
     pub async fn commit(&self, txn: Txn) -> Result<Commit, StoreError> {
-        let response = self.client.kv_client().txn(txn.into_etcd()?).await.map_err(StoreError::write)?;
-        if !response.succeeded() {
-            return Ok(Commit::Conflict);
+        self.commit_prepared(&txn.prepare()?).await
+    }
+
+    pub(crate) async fn commit_prepared(&self, change: &Prepared) -> Result<Commit, StoreError> {
+        let response = self.client.kv_client().txn(change.to_etcd()).await.map_err(StoreError::write)?;
+        let revision = Revision(response.header().map_or(0, etcd_client::ResponseHeader::revision));
+        // Also after a conflict: what is decided anew must have seen what stood in the way.
+        self.acknowledge(revision);
+        Ok(if response.succeeded() { Commit::Committed(revision) } else { Commit::Conflict })
+    }
+
+    /// From now on this process reads at least this revision.
+    pub(crate) fn acknowledge(&self, revision: Revision) {
+        if let Some(index) = &self.index {
+            index.acknowledge(revision);
         }
-        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
-        Ok(Commit::Committed(Revision(revision)))
+        if let Some(call) = Call::current() {
+            call.raise(revision);
+        }
     }
 
     async fn page<T: Record>(
@@ -217,9 +260,10 @@ impl Store {
             options = options.with_revision(revision);
         }
         let response = self.client.kv_client().get(begin, Some(options)).await.map_err(StoreError::read)?;
-        let revision = response.header().map_or(0, etcd_client::ResponseHeader::revision);
+        let revision = Revision(response.header().map_or(0, etcd_client::ResponseHeader::revision));
+        Self::read_at(revision)?;
         let rows = response.kvs().iter().map(versioned).collect::<Result<_, _>>()?;
-        Ok((rows, Revision(revision)))
+        Ok((rows, revision))
     }
 }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 /// See the module.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum StoreError {
     /// No leader, no connection, or no answer to a read.
     #[error("etcd is unavailable: {0}")]

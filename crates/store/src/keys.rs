@@ -246,6 +246,42 @@ keys! {
     counter(name: &str) -> Key<Counter> = format!("counter/{}/", pad(name, 48));
 }
 
+/// What the index leaves out, ascending: it grows with time and not with members, or is read once in a while.
+const COLD: [&str; 9] = [
+    "audit/",
+    "audithead/",
+    "auditsegment/",
+    "fact/",
+    "invoice/",
+    "operation/",
+    "receipt/",
+    "register/",
+    "segment/",
+];
+
+/// Everything of the store, as a range of raw keys.
+pub(crate) fn everything() -> (String, String) {
+    (format!("{ROOT}/"), format!("{ROOT}0"))
+}
+
+/// What the index holds: the gaps between what it leaves out, as ranges of raw keys.
+pub(crate) fn hot_spans() -> Vec<(String, String)> {
+    let (mut begin, end) = everything();
+    let mut spans = Vec::new();
+    for cold in COLD {
+        spans.push((begin, format!("{ROOT}/{cold}")));
+        begin = format!("{ROOT}/{}0", cold.trim_end_matches('/'));
+    }
+    spans.push((begin, end));
+    spans
+}
+
+/// Whether the index holds what lies there.
+pub(crate) fn is_hot(raw: &str) -> bool {
+    let Some(rest) = raw.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('/')) else { return false };
+    !COLD.iter().any(|cold| rest.starts_with(cold))
+}
+
 /// The resource name that a raw key of a desired record stands for.
 pub fn desired_name(raw: &str) -> Option<String> {
     let rest = raw.strip_prefix(ROOT)?.strip_prefix("/desired/")?;
@@ -273,6 +309,28 @@ mod tests {
                 assert!(!grants(other).prefix().starts_with(grants(one).prefix()));
             }
         }
+    }
+
+    #[test]
+    fn the_spans_of_the_index_hold_exactly_what_is_hot() {
+        let (member, cluster) = ("aaa".parse().unwrap(), "c".parse().unwrap());
+        let raws = [
+            schema().raw().to_owned(),
+            super::member(&member).raw().to_owned(),
+            account(&member, &cluster).raw().to_owned(),
+            audit_head(Some(&member)).raw().to_owned(),
+            audit_segment(None, 1).raw().to_owned(),
+            fact(&member, "f").raw().to_owned(),
+            runs().prefix().to_owned(),
+            seen(&cluster).raw().to_owned(),
+            segment(&member, "s").raw().to_owned(),
+            register_edition("2026-01-01".parse().unwrap()).raw().to_owned(),
+        ];
+        for raw in &raws {
+            let held = hot_spans().iter().filter(|(begin, end)| begin <= raw && raw < end).count();
+            assert_eq!(held, usize::from(is_hot(raw)), "{raw}");
+        }
+        assert_eq!(raws.iter().filter(|raw| is_hot(raw)).count(), 5);
     }
 
     #[test]

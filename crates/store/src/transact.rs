@@ -5,23 +5,31 @@
 //! * After an unknown outcome the *same* transaction is sent again, which is safe because it compares the receipt as absent. "Not done"
 //!   is said only after a fence — an ABANDONED receipt — has won; never is a new id made.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use allmende_domain::ids::RequestId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
+use tokio::sync::oneshot;
 
 use crate::{
     connection::Store,
     error::StoreError,
-    key::{Key, Versioned},
+    group::{DECIDING, Deciding, Overtaken},
+    key::{Key, Revision, Versioned},
     keys,
-    txn::{Commit, Txn},
+    txn::{Commit, Prepared, Txn},
 };
 
 /// How often a change is decided anew after a conflict.
 const ATTEMPTS_MAX: u32 = 8;
+/// How often a change is decided anew because another one of this process was faster: that costs no request.
+const OVERTAKEN_MAX: u32 = 256;
+/// From then on those that were overtaken are decided one after another.
+const TURNS_FROM: u32 = 2;
+/// How often a refusal is looked at again because what it was decided on was not certain.
+const REFUSALS_MAX: u32 = 8;
 /// How often the same transaction is sent after an unknown outcome, before the fence.
 const RESENDS_MAX: u32 = 4;
 
@@ -73,9 +81,18 @@ struct Request<'a> {
     now: Timestamp,
 }
 
+/// A transaction that was begun.
+struct Sending {
+    change: Prepared,
+    /// None: commits are not grouped.
+    queued: Option<Result<oneshot::Receiver<Result<Commit, StoreError>>, Overtaken>>,
+}
+
 /// What became of one prepared transaction.
 enum Sent {
     Committed,
+    /// Not sent: it read what another change of this process has written since.
+    Overtaken(Overtaken),
     Conflict,
     Abandoned,
 }
@@ -99,50 +116,133 @@ impl Store {
         Fut: Future<Output = Result<(Txn, R), E>>,
     {
         let request = Request { key: keys::receipt(caller, request_id), body_hash, now };
-        for attempt in 0..ATTEMPTS_MAX {
-            let earlier = self.find(&request.key).await?;
+        // In a group the receipt is read only when it matters: the transaction compares it as absent, and nothing is refused without a
+        // look at it.
+        let mut earlier = None;
+        if self.committer.is_none() {
+            earlier = self.find(&request.key).await?;
             if let Some(answer) = replay(earlier.as_ref(), body_hash)? {
                 return Ok(answer);
             }
-            let (txn, answer) = decide(attempt).await.map_err(TransactError::Refused)?;
+        }
+        let (mut attempt, mut overtaken, mut refusals) = (0, 0, 0);
+        loop {
+            let turn = match &self.committer {
+                Some(committer) if overtaken >= TURNS_FROM => Some(committer.turnstile.lock().await),
+                _ => None,
+            };
+            let deciding = Arc::<Deciding>::default();
+            let (txn, answer) = match DECIDING.scope(Arc::clone(&deciding), decide(attempt)).await {
+                Ok(decided) => decided,
+                Err(refused) => {
+                    drop(turn);
+                    earlier = self.find(&request.key).await?;
+                    if let Some(answer) = replay(earlier.as_ref(), body_hash)? {
+                        return Ok(answer);
+                    }
+                    refusals += 1;
+                    if refusals < REFUSALS_MAX && (!deciding.stands().await || self.must_look_again()) {
+                        continue;
+                    }
+                    return Err(TransactError::Refused(refused));
+                }
+            };
             let token = uuid::Uuid::new_v4().to_string();
             let receipt = request.receipt(&answer, ReceiptState::Done, &token)?;
             let txn = txn.expect_as_read(&request.key, earlier.as_ref()).put(&request.key, &receipt);
-            match self.send(txn, &request, earlier.as_ref(), &token).await? {
+            let sending = self.begin(txn, &deciding)?;
+            drop(turn);
+            match self.send(sending, &request, earlier.as_ref(), &token).await? {
                 Sent::Committed => return Ok(answer),
-                Sent::Conflict => back_off(attempt).await,
+                Sent::Overtaken(Overtaken { by, key }) => {
+                    overtaken += 1;
+                    if overtaken > OVERTAKEN_MAX {
+                        return Err(TransactError::Contention);
+                    }
+                    if key != request.key.raw() {
+                        continue;
+                    }
+                    // A twin of this request is under way.
+                    by.ended().await;
+                }
+                Sent::Conflict => {
+                    attempt += 1;
+                    if attempt == ATTEMPTS_MAX {
+                        return Err(TransactError::Contention);
+                    }
+                    back_off(attempt).await;
+                }
                 Sent::Abandoned => {
                     return Err(StoreError::Unavailable("the change was not made".to_owned()).into());
                 }
             }
+            earlier = self.find(&request.key).await?;
+            if let Some(answer) = replay(earlier.as_ref(), body_hash)? {
+                return Ok(answer);
+            }
         }
-        Err(TransactError::Contention)
+    }
+
+    /// Queues a transaction where commits are grouped.
+    fn begin(&self, txn: Txn, deciding: &Deciding) -> Result<Sending, StoreError> {
+        let change = txn.prepare()?;
+        let queued = self.committer.as_ref().map(|committer| committer.submit(change.clone(), deciding));
+        Ok(Sending { change, queued })
+    }
+
+    async fn first(&self, sending: Sending) -> Result<(Prepared, Result<Commit, StoreError>), Overtaken> {
+        let Sending { change, queued } = sending;
+        let outcome = match queued {
+            None => self.commit_prepared(&change).await,
+            Some(queued) => {
+                let gone = |_| Err(StoreError::UnknownOutcome("nobody answers for the group".to_owned()));
+                let outcome = queued?.await.unwrap_or_else(gone);
+                match &outcome {
+                    Ok(Commit::Committed(at)) => self.acknowledge(*at),
+                    // What is decided anew must have seen what stood in the way.
+                    _ => self
+                        .acknowledge(self.index.as_ref().map_or(Revision(0), |index| index.acknowledged())),
+                }
+                outcome
+            }
+        };
+        Ok((change, outcome))
     }
 
     /// Sends until the outcome is known.
     async fn send(
         &self,
-        txn: Txn,
+        sending: Sending,
         request: &Request<'_>,
         earlier: Option<&Versioned<Receipt>>,
         token: &str,
     ) -> Result<Sent, StoreError> {
-        let mut doubt = None;
-        for attempt in 0..RESENDS_MAX {
-            match self.commit(txn.clone()).await {
+        let (change, mut outcome) = match self.first(sending).await {
+            Ok(first) => first,
+            Err(overtaken) => return Ok(Sent::Overtaken(overtaken)),
+        };
+        let mut doubt = false;
+        for attempt in 1..=RESENDS_MAX {
+            match outcome {
                 Ok(Commit::Committed(_)) => return Ok(Sent::Committed),
-                Ok(Commit::Conflict) if doubt.is_none() => return Ok(Sent::Conflict),
+                Ok(Commit::Conflict) if !doubt => return Ok(Sent::Conflict),
                 Ok(Commit::Conflict) => return self.resolve(request, earlier, token).await,
                 Err(StoreError::UnknownOutcome(reason)) => {
-                    tracing::warn!(
-                        reason,
-                        attempt,
-                        "outcome of a transaction unknown, sending the same again"
-                    );
-                    doubt = Some(reason);
-                    back_off(attempt).await;
+                    tracing::warn!(reason, attempt, "outcome of a transaction unknown");
+                    doubt = true;
                 }
                 Err(error) => return Err(error),
+            }
+            if !change.is_certain() {
+                // It was part of a group and cannot be sent without the others.
+                return self.resolve(request, earlier, token).await;
+            }
+            back_off(attempt).await;
+            // The same again, by itself.
+            if attempt < RESENDS_MAX {
+                outcome = self.commit_prepared(&change).await;
+            } else {
+                break;
             }
         }
         self.fence(request, earlier, token).await

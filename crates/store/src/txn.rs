@@ -1,6 +1,6 @@
 //! One transaction as a value: what must still be as it was read, and what is written then.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, sync::Arc};
 
 use allmende_domain::audit::AuditEntry;
 use etcd_client::{Compare, CompareOp, TxnOp};
@@ -15,7 +15,7 @@ use crate::{
 /// etcd's default limit of operations in one transaction (`--max-txn-ops`).
 pub const OPERATIONS_MAX: usize = 128;
 /// Below etcd's default limit of a request (1.5 MiB), with room for the frame.
-const BYTES_MAX: usize = 1_400_000;
+pub(crate) const BYTES_MAX: usize = 1_400_000;
 
 /// See the module. Built by a use case, sent by [`Store::commit`](crate::Store::commit).
 #[derive(Debug, Clone, Default)]
@@ -136,8 +136,8 @@ impl Txn {
         self
     }
 
-    /// Checks the limits and makes etcd's own form.
-    pub(crate) fn into_etcd(self) -> Result<etcd_client::Txn, StoreError> {
+    /// Completes it and checks the limits.
+    pub(crate) fn prepare(self) -> Result<Prepared, StoreError> {
         let this = self.with_audits();
         if let Some(reason) = this.failed {
             return Err(StoreError::Limit(reason));
@@ -153,26 +153,50 @@ impl Txn {
         if bytes > BYTES_MAX {
             return Err(StoreError::Limit(format!("{bytes} bytes, at most {BYTES_MAX}")));
         }
-        let keys: BTreeSet<&str> = this
-            .puts
-            .iter()
-            .map(|(key, _)| key.as_str())
-            .chain(this.deletes.iter().map(String::as_str))
-            .collect();
-        if keys.len() != writes {
+        let puts = this.puts.into_iter().map(|(key, value)| (key, Some(Arc::from(value))));
+        let deletes = this.deletes.into_iter().map(|key| (key, None));
+        let by_key: BTreeMap<String, Option<Arc<[u8]>>> = puts.chain(deletes).collect();
+        if by_key.len() != writes {
             return Err(StoreError::Limit("a key is written twice".to_owned()));
         }
-        let compares: Vec<Compare> = this
+        Ok(Prepared { compares: this.compares, writes: by_key, bytes })
+    }
+}
+
+/// A complete transaction within the limits.
+#[derive(Debug, Clone)]
+pub(crate) struct Prepared {
+    /// A negative revision stands for one that a change under way will have.
+    pub(crate) compares: Vec<(String, Revision)>,
+    /// None: removed.
+    pub(crate) writes: BTreeMap<String, Option<Arc<[u8]>>>,
+    pub(crate) bytes: usize,
+}
+
+impl Prepared {
+    /// Whether it compares nothing that was not committed when it was read.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.compares.iter().all(|(_, revision)| revision.0 >= 0)
+    }
+
+    /// etcd's own form. Only of one that [is certain](Self::is_certain).
+    pub(crate) fn to_etcd(&self) -> etcd_client::Txn {
+        let compares: Vec<Compare> = self
             .compares
-            .into_iter()
+            .iter()
             .map(|(key, revision)| match revision {
-                Revision::ABSENT => Compare::create_revision(key, CompareOp::Equal, 0),
-                Revision(revision) => Compare::mod_revision(key, CompareOp::Equal, revision),
+                Revision(0) => Compare::create_revision(key.as_str(), CompareOp::Equal, 0),
+                Revision(revision) => Compare::mod_revision(key.as_str(), CompareOp::Equal, *revision),
             })
             .collect();
-        let mut operations: Vec<TxnOp> =
-            this.puts.into_iter().map(|(key, value)| TxnOp::put(key, value, None)).collect();
-        operations.extend(this.deletes.into_iter().map(|key| TxnOp::delete(key, None)));
-        Ok(etcd_client::Txn::new().when(compares).and_then(operations))
+        let operations: Vec<TxnOp> = self
+            .writes
+            .iter()
+            .map(|(key, value)| match value {
+                Some(value) => TxnOp::put(key.as_str(), value.to_vec(), None),
+                None => TxnOp::delete(key.as_str(), None),
+            })
+            .collect();
+        etcd_client::Txn::new().when(compares).and_then(operations)
     }
 }

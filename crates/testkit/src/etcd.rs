@@ -25,6 +25,8 @@ pub struct TestEtcd {
     client_port: u16,
     peer_port: u16,
     tls: Option<EtcdTls>,
+    /// Further flags.
+    flags: Vec<String>,
 }
 
 /// Certificates of an etcd that speaks with none but who has one of its authority.
@@ -91,7 +93,15 @@ impl TestEtcd {
     /// # Panics
     /// When it does not start.
     pub async fn start() -> Self {
-        Self::start_as(None).await
+        Self::start_as(None, &["--unsafe-no-fsync"]).await
+    }
+
+    /// As [`start`](Self::start), with these flags and on a disk that is waited for: for what measures.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start_durable(flags: &[&str]) -> Self {
+        Self::start_as(None, flags).await
     }
 
     /// As [`start`](Self::start), under TLS: it answers none but who has a certificate of this authority.
@@ -100,12 +110,14 @@ impl TestEtcd {
     /// When it does not start.
     pub async fn start_with_tls(ca: &TestCa) -> Self {
         let (server, root) = (ca.server("etcd"), ca.client("root", &[]));
-        Self::start_as(Some(EtcdTls { authority: ca.cert(), server, root })).await
+        Self::start_as(Some(EtcdTls { authority: ca.cert(), server, root }), &["--unsafe-no-fsync"]).await
     }
 
-    async fn start_as(tls: Option<EtcdTls>) -> Self {
+    async fn start_as(tls: Option<EtcdTls>, flags: &[&str]) -> Self {
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let mut etcd = Self { child: None, folder, client_port: free_port(), peer_port: free_port(), tls };
+        let mut etcd =
+            Self { child: None, folder, client_port: free_port(), peer_port: free_port(), tls, flags };
         etcd.resume_from_disk().await;
         etcd
     }
@@ -168,6 +180,21 @@ impl TestEtcd {
         self.child.as_ref().map(Child::id)
     }
 
+    /// Its metrics, in the text form of Prometheus; only without TLS.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn metrics(&self) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let address = ("127.0.0.1", self.client_port);
+        let mut stream = tokio::net::TcpStream::connect(address).await.expect("etcd answers");
+        let request = b"GET /metrics HTTP/1.0\r\nHost: etcd\r\n\r\n";
+        stream.write_all(request).await.expect("etcd answers");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.expect("etcd answers");
+        text
+    }
+
     /// SIGKILL, at once.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -207,7 +234,8 @@ impl TestEtcd {
             .arg(format!("--initial-advertise-peer-urls={peer}"))
             .arg(format!("--initial-cluster=test={peer}"))
             .args(self.tls.as_ref().map(EtcdTls::flags).unwrap_or_default())
-            .args(["--unsafe-no-fsync", "--log-level=warn", "--watch-progress-notify-interval=1s"])
+            .args(&self.flags)
+            .args(["--log-level=warn", "--watch-progress-notify-interval=1s"])
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
