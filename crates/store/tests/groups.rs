@@ -26,6 +26,7 @@ fn cluster(id: &str, cpu_milli: i64) -> Cluster {
         display_name: id.to_owned(),
         capacity: Resources { cpu_milli, ..Resources::ZERO },
         carved: Resources::ZERO,
+        overcommit: allmende_domain::quota::rule::Overcommit::default(),
         create_time: NOW,
     }
 }
