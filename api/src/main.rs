@@ -64,6 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let mut apps = apps.with_processing_agreements(config.require_processing_agreement);
     let keeper = apps.audits.keeper(audit_key(&config)?);
     tokio::spawn(keeper.clone().run(drain.clone()));
+    tokio::spawn(apps.holdings.keeper().run(drain.clone()));
     apps.certificates.signer = config.signer();
     apps.certificates.life = jiff::SignedDuration::from_hours(config.cluster_certificate_hours);
     let listeners = Listeners {

@@ -14,7 +14,7 @@ use prometheus_client::{
 };
 use tonic::Code;
 
-use crate::app::audit::AuditMetrics;
+use crate::app::{audit::AuditMetrics, holdings::HoldingsMetrics};
 
 /// Labels of a finished call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,6 +44,7 @@ pub struct ApiMetrics {
     desired_streams: Gauge,
     tokens: Family<TokenLabels, Counter>,
     audit: AuditMetrics,
+    holdings: HoldingsMetrics,
 }
 
 /// Counts one thing under way until dropped.
@@ -70,6 +71,7 @@ impl ApiMetrics {
             desired_streams: Gauge::default(),
             tokens: Family::default(),
             audit: AuditMetrics::register(registry),
+            holdings: HoldingsMetrics::register(registry),
         };
         registry.register("allmende_api_calls", "Finished calls by RPC and code", metrics.calls.clone());
         registry.register(
@@ -100,6 +102,11 @@ impl ApiMetrics {
     /// Those of the audit.
     pub fn audit(&self) -> AuditMetrics {
         self.audit.clone()
+    }
+
+    /// Those of the pool.
+    pub fn holdings(&self) -> HoldingsMetrics {
+        self.holdings.clone()
     }
 
     /// A call begins.

@@ -63,6 +63,8 @@ named!(
     CreateTenantResponse,
     CredentialsReference,
     Entitlement,
+    GetUsageResponse,
+    WatchQuotaResponse,
     Grant,
     ImportUsageRequest,
     ImportUsageResponse,

@@ -168,6 +168,30 @@ pub(crate) fn bytes_text(bytes: i64) -> String {
     binary.map_or_else(|| bytes.to_string(), |(suffix, unit)| format!("{}{suffix}", bytes / unit))
 }
 
+/// The amount of a resource by its name in a ResourceQuota.
+pub(crate) fn amount_of(resources: &Resources, resource: &str) -> i64 {
+    match resource {
+        "requests.cpu" => resources.cpu_milli,
+        "requests.memory" => resources.memory_bytes,
+        "requests.storage" => resources.storage_bytes,
+        "pods" => resources.pods,
+        "services.loadbalancers" => resources.load_balancers,
+        other => {
+            let name = other.strip_prefix("requests.").unwrap_or(other);
+            resources.extended.get(name).copied().unwrap_or(0)
+        }
+    }
+}
+
+/// The same amount as people write it.
+pub(crate) fn amount_text(resource: &str, amount: i64) -> String {
+    match resource {
+        "requests.cpu" => cpu_text(amount),
+        "requests.memory" | "requests.storage" => bytes_text(amount),
+        _ => amount.to_string(),
+    }
+}
+
 /// One line for people; `-` when there is nothing.
 pub(crate) fn resources_text(resources: &Resources) -> String {
     let parts = [

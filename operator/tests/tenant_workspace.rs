@@ -130,6 +130,9 @@ async fn another_quota_is_enforced_and_recorded_once_for_billing() {
     .await;
     let status = api.get("m-size-prod").await.unwrap().status.unwrap();
     assert_eq!(status.enforced_quota.map(|quota| (quota.cpu_milli, quota.pods)), Some((500, 7)));
+    let shown: Vec<_> =
+        status.quotas.iter().map(|quota| (quota.namespace.as_str(), quota.hard.pods)).collect();
+    assert_eq!(shown, [("m-size-prod", 7)]);
     let entries: Vec<_> = status.lifecycle.iter().map(|entry| (entry.kind, entry.generation)).collect();
     assert_eq!(entries, [(LifecycleKind::Ready, 1), (LifecycleKind::Resized, 5)]);
     let quotas: Api<ResourceQuota> = Api::namespaced(admin(kubernetes).await, "m-size-prod");

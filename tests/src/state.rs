@@ -191,6 +191,11 @@ fn reduce(kind: &str, object: &mut Value) {
     {
         status.remove("used");
     }
+    if kind == "tenants"
+        && let Some(Value::Object(status)) = fields.get_mut("status")
+    {
+        status.retain(|key, _| !matches!(key.as_str(), "quotas" | "quotasTime"));
+    }
     if kind == "secrets"
         && let Some(Value::Object(data)) = fields.get_mut("data")
     {

@@ -7,6 +7,7 @@ pub mod billing;
 pub mod catalog;
 pub mod certificate;
 pub mod cluster;
+pub mod holdings;
 pub mod instance;
 pub mod invoice;
 pub mod member;

@@ -4,6 +4,7 @@ use allmende_domain::{
     account::QuotaAccount,
     cluster::Cluster,
     ids::{ClusterId, MemberId},
+    resources::Resources,
 };
 use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
@@ -29,15 +30,40 @@ pub struct Quotas {
     pub core: Core,
 }
 
+/// A cluster as a part of the pool.
+#[derive(Debug)]
+pub struct PoolPart {
+    /// With its capacity and what of it is carved.
+    pub cluster: Cluster,
+    /// By all members.
+    pub reserved: Resources,
+    /// With an entitlement on it.
+    pub members: usize,
+}
+
 impl Quotas {
-    /// All clusters, for their sums.
+    /// All clusters with what members hold of each: how much, not what for.
     ///
     /// # Errors
     /// Refusal.
-    pub async fn pool(&self, context: &Context) -> Result<Vec<Cluster>, AppError> {
+    pub async fn pool(&self, context: &Context) -> Result<Vec<PoolPart>, AppError> {
         self.core.authorizer.require(context, Scope::Cooperative).await?;
         let (clusters, _) = self.core.store.snapshot(&keys::clusters()).await?;
-        Ok(clusters.into_iter().map(|cluster| cluster.value).collect())
+        let (accounts, _) = self.core.store.snapshot(&keys::accounts_all()).await?;
+        let part = |cluster: Versioned<Cluster>| {
+            let here = accounts.iter().filter(|account| account.value.cluster == cluster.value.id);
+            let here = here.filter(|account| !account.value.guaranteed.is_zero()).count();
+            (cluster.value, here)
+        };
+        let mut parts: Vec<PoolPart> = Vec::new();
+        for (cluster, members) in clusters.into_iter().map(part) {
+            let mut reserved = Resources::ZERO;
+            for account in accounts.iter().filter(|account| account.value.cluster == cluster.id) {
+                reserved = reserved.checked_add(account.value.reserved()?)?;
+            }
+            parts.push(PoolPart { cluster, reserved, members });
+        }
+        Ok(parts)
     }
 
     /// One account.

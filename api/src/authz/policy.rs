@@ -53,6 +53,8 @@ const MEMBER_READ: &[Allow] =
     &[VIEWER, ORDERER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, OPERATOR, TREASURER, COOPERATIVE_AUDITOR];
 /// What runs for the member; the treasurer need not know.
 const PLATFORM_READ: &[Allow] = &[VIEWER, ORDERER, APPROVER, AUDITOR, ADMIN, OPERATOR, COOPERATIVE_AUDITOR];
+/// What the member's quota is held by: its own matter. The cooperative sees how much each holds, not what for.
+const OWN_READ: &[Allow] = &[VIEWER, ORDERER, APPROVER, AUDITOR, ADMIN];
 /// Ordering: the member itself, never the cooperative in its place.
 const ORDER: &[Allow] = &[ORDERER, ADMIN];
 /// What is left of a member that has left.
@@ -110,7 +112,9 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.QuotaService/GetEntitlement", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.QuotaService/ListEntitlements", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.QuotaService/SetEntitlement", allow: OPERATOR_ONLY },
-    Row { rpc: "allmende.v1.QuotaService/ListReservations", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.QuotaService/ListReservations", allow: OWN_READ },
+    Row { rpc: "allmende.v1.QuotaService/GetUsage", allow: OWN_READ },
+    Row { rpc: "allmende.v1.QuotaService/WatchQuota", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.CatalogService/GetOffering", allow: KNOWN },
     Row { rpc: "allmende.v1.CatalogService/ListOfferings", allow: KNOWN },
     Row { rpc: "allmende.v1.CatalogService/PublishOfferingVersion", allow: OPERATOR_ONLY },

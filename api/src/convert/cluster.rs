@@ -5,6 +5,7 @@ use allmende_domain::{
     desired::{DesiredBody, DesiredRecord},
     observation::{Observation, Phase},
     operation::{Step, StepState},
+    quota::shown::NamespaceQuota,
     resources::Resources,
 };
 use allmende_proto::v1;
@@ -115,8 +116,18 @@ pub fn read_observation(message: &v1::Observation) -> Option<Observation> {
         steps: message.steps.iter().take(32).map(read_step).collect(),
         enforced_quota: message.enforced_quota.as_ref().map(amounts),
         used: message.used.as_ref().map(amounts),
+        quotas: message.quotas.iter().take(QUOTAS_MAX).map(quota).collect(),
         binding_fingerprint: message.binding_fingerprint.chars().take(64).collect(),
     })
+}
+
+/// More namespaces no tenant has.
+const QUOTAS_MAX: usize = 3;
+
+fn quota(message: &v1::NamespaceQuota) -> (String, NamespaceQuota) {
+    let read = |resources: Option<&v1::Resources>| resources.map(amounts).unwrap_or_default();
+    let quota = NamespaceQuota { hard: read(message.hard.as_ref()), used: read(message.used.as_ref()) };
+    (message.namespace.chars().take(63).collect(), quota)
 }
 
 /// What a cluster shows is kept as shown, but never below zero.

@@ -89,6 +89,8 @@ pub struct Apps {
     pub tenants: app::tenant::Tenants,
     /// The pool.
     pub quotas: app::quota::Quotas,
+    /// What is held of the pool.
+    pub holdings: app::holdings::Holdings,
     /// The catalogue.
     pub catalog: app::catalog::Catalog,
     /// Service instances.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use allmende_domain::resources::Resources;
 use allmende_proto::v1::{self, quota_service_server::QuotaService};
 use tonic::Request;
 
 use super::{Answer, Apps, answer, page, split};
 use crate::{
+    app::holdings::LevelStream,
     convert::{quota as convert, resources},
     error::AppError,
     names,
@@ -19,24 +19,13 @@ pub struct QuotaApi(pub Arc<Apps>);
 
 #[tonic::async_trait]
 impl QuotaService for QuotaApi {
+    type WatchQuotaStream = LevelStream;
+
     async fn get_pool(&self, request: Request<v1::GetPoolRequest>) -> Answer<v1::Pool> {
         answer(async {
             let (context, _) = split(request, &self.0.clock)?;
-            let clusters = self.0.quotas.pool(&context).await?;
-            let capacity = Resources::sum(clusters.iter().map(|cluster| &cluster.capacity))?;
-            let carved = Resources::sum(clusters.iter().map(|cluster| &cluster.carved))?;
-            Ok(v1::Pool {
-                clusters: clusters
-                    .iter()
-                    .map(|cluster| v1::ClusterPool {
-                        cluster: format!("clusters/{}", cluster.id),
-                        capacity: Some(resources::write(&cluster.capacity)),
-                        carved: Some(resources::write(&cluster.carved)),
-                    })
-                    .collect(),
-                capacity: Some(resources::write(&capacity)),
-                carved: Some(resources::write(&carved)),
-            })
+            let parts = self.0.quotas.pool(&context).await?;
+            Ok(convert::pool(&parts)?)
         })
         .await
     }
@@ -77,6 +66,30 @@ impl QuotaService for QuotaApi {
             let (member, cluster) = names::entitlement(&request.name)?;
             let account = self.0.quotas.set(&context, (&member, &cluster), &request).await?;
             Ok(convert::write(&account, String::new())?)
+        })
+        .await
+    }
+
+    async fn get_usage(&self, request: Request<v1::GetUsageRequest>) -> Answer<v1::GetUsageResponse> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member(&request.parent)?;
+            let cluster = match request.cluster.as_str() {
+                "" => None,
+                name => Some(names::cluster(name)?),
+            };
+            let found = self.0.holdings.usage(&context, (&member, cluster.as_ref()), &request.parent).await?;
+            let clusters = found.iter().map(convert::usage).collect::<Result<_, _>>()?;
+            Ok(v1::GetUsageResponse { clusters })
+        })
+        .await
+    }
+
+    async fn watch_quota(&self, request: Request<v1::WatchQuotaRequest>) -> Answer<LevelStream> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let member = names::member_or_all(&request.parent)?;
+            self.0.holdings.watch(&context, member.as_ref(), &request.parent).await
         })
         .await
     }

@@ -8,3 +8,4 @@
 mod amounts;
 #[path = "../support/mod.rs"]
 mod support;
+mod usage;

@@ -64,6 +64,7 @@ pub struct Api {
     pub health: std::net::SocketAddr,
     pub metrics: std::net::SocketAddr,
     pub audits: allmende_api::app::audit::Audits,
+    pub holdings: allmende_api::app::holdings::Holdings,
     drain: CancellationToken,
 }
 
@@ -114,7 +115,7 @@ impl Api {
             drain.clone(),
         );
         let mut apps = set_up(apps);
-        let audits = apps.audits.clone();
+        let (audits, holdings) = (apps.audits.clone(), apps.holdings.clone());
         let authority = ca.own();
         apps.certificates.signer = Some(Arc::new(FileSigner { cert: authority.cert, key: authority.key }));
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
@@ -124,7 +125,19 @@ impl Api {
         let tls = ServerTls::load(paths).unwrap();
         let parts = Parts { tls: tls.clone(), issuers, apps, store, registry, metrics };
         tokio::spawn(serve(listeners, parts, drain.clone()));
-        Self { etcd, ca, tls, clock, documents, address, health, audits, metrics: metrics_address, drain }
+        Self {
+            etcd,
+            ca,
+            tls,
+            clock,
+            documents,
+            address,
+            health,
+            audits,
+            holdings,
+            metrics: metrics_address,
+            drain,
+        }
     }
 
     pub fn set_clock(&self, time: &str) {

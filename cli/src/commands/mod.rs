@@ -21,6 +21,7 @@ mod offering;
 mod operation;
 mod preflight;
 mod quota;
+mod quota_usage;
 mod register;
 mod rights;
 mod run;

@@ -7,6 +7,7 @@ use allmende_proto::v1::{
 use clap::Subcommand;
 use tonic::Code;
 
+use super::quota_usage;
 use crate::{
     arguments::ChangeArgs,
     failure::Failure,
@@ -30,6 +31,22 @@ pub(crate) enum Command {
         cluster: Option<String>,
         /// Of all members (cooperative only)
         #[arg(long, conflicts_with = "cluster")]
+        all: bool,
+    },
+    /// Shows what the member has, uses and has lent, tenant by tenant, and when it is full
+    #[command(
+        after_help = "Examples:\n  allmende quota usage\n  allmende quota usage --cluster local-1 -o json"
+    )]
+    Usage {
+        /// On one cluster only
+        #[arg(long, value_name = "ID")]
+        cluster: Option<String>,
+    },
+    /// Tells when 50, 80 or 100 % of the quota are reached, or are not any more; until it is ended
+    #[command(after_help = "Examples:\n  allmende quota watch\n  allmende quota watch --all")]
+    Watch {
+        /// Of all members (cooperative only)
+        #[arg(long)]
         all: bool,
     },
     /// Sets what a member is guaranteed on a cluster; amounts that are not named stay
@@ -73,6 +90,8 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
             let entitlements = list!(session.quotas().list_entitlements(request) => entitlements);
             session.printer.list(&entitlements, &COLUMNS)
         }
+        Command::Usage { cluster } => quota_usage::usage(session, cluster.as_deref()).await,
+        Command::Watch { all } => quota_usage::watch(session, all).await,
         Command::Set { entitled, cluster, guaranteed, resolution, change: args } => {
             let name = format!("{}/entitlements/{}", session.member(Some(&entitled))?, id_of(&cluster));
             let present = present(session, &name).await?;

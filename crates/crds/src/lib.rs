@@ -13,7 +13,7 @@ pub mod tenant;
 
 pub use instance::{ReleaseStatus, SecretField, ServiceInstance, ServiceInstanceSpec, ServiceInstanceStatus};
 use kube::CustomResourceExt;
-pub use shared::{Desired, LifecycleEntry, LifecycleKind, ResourceAmounts, Step, StepState};
+pub use shared::{Desired, LifecycleEntry, LifecycleKind, NamespaceQuota, ResourceAmounts, Step, StepState};
 pub use tenant::{GroupBinding, GroupRole, Tenant, TenantSpec, TenantStatus};
 
 /// One generated file of the chart `allmende-crds`.

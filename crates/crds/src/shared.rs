@@ -56,6 +56,19 @@ impl ResourceAmounts {
     }
 }
 
+/// What the ResourceQuota of one namespace shows.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceQuota {
+    /// The namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+    /// `status.hard`: what the API server enforces.
+    pub hard: ResourceAmounts,
+    /// `status.used`: what it has counted.
+    pub used: ResourceAmounts,
+}
+
 /// Which record of the API the object mirrors. An older record never replaces a newer one: a restored store must raise the epoch.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

@@ -1,11 +1,11 @@
 //! `Tenant`: a member's place on this cluster.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{Desired, LifecycleEntry, ResourceAmounts, Step};
+use crate::shared::{Desired, LifecycleEntry, NamespaceQuota, ResourceAmounts, Step};
 
 /// A member's place on this cluster: a workspace namespace of the object's name and, from the first order on, a services namespace.
 ///
@@ -103,6 +103,13 @@ pub struct TenantStatus {
     /// `status.used` of the workspace's ResourceQuota.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<ResourceAmounts>,
+    /// What the quotas of all namespaces show. When only what is used has changed, it is written at most once a minute.
+    #[serde(default)]
+    #[schemars(length(max = 2))]
+    pub quotas: Vec<NamespaceQuota>,
+    /// When `quotas` was written last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quotas_time: Option<Time>,
     /// The steps, in their order.
     #[serde(default)]
     #[schemars(length(max = 32))]

@@ -1,9 +1,11 @@
 //! What a cluster said about one object. A cluster's word is limited: it changes what was seen, never what was asked or who pays.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::Uid, operation::Step, resources::Resources};
+use crate::{ids::Uid, operation::Step, quota::shown::NamespaceQuota, resources::Resources};
 
 /// A condition as Kubernetes has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,8 @@ pub struct Observation {
     pub enforced_quota: Option<Resources>,
     /// `status.used`.
     pub used: Option<Resources>,
+    /// What the ResourceQuotas of a tenant's namespaces show, by namespace.
+    pub quotas: BTreeMap<String, NamespaceQuota>,
     /// SHA-256 of the binding's content, hex.
     pub binding_fingerprint: String,
 }
@@ -175,6 +179,7 @@ mod tests {
             steps: Vec::new(),
             enforced_quota: None,
             used: None,
+            quotas: BTreeMap::new(),
             binding_fingerprint: String::new(),
         }
     }

@@ -13,7 +13,9 @@
 //! /allmende/v1/jointoken/<cluster 32>/                  join token of a cluster, by its hash
 //! /allmende/v1/credential/<cluster 32>/                 what certificates a cluster was given
 //! /allmende/v1/account/<member 32>/<cluster 32>/        quota account
+//! /allmende/v1/quotahistory/<member 32>/<cluster 32>/   what was reserved at the end of past days
 //! /allmende/v1/tenant/<member 32>/<id 16>/              tenant
+//! /allmende/v1/shownquota/<member 32>/<tenant 16>/      what its cluster shows of its quotas
 //! /allmende/v1/instance/<member 32>/<tenant 16>/<id 20>/  service instance
 //! /allmende/v1/desired/<cluster 32>/<member 32>/<tenant 16>/<instance 20>/  desired record; the tenant's own has only padding last
 //! /allmende/v1/offering/<id 32>/                        offering with versions
@@ -56,6 +58,7 @@ use allmende_domain::{
     pot::Pot,
     preflight::PreflightReport,
     price::PriceList,
+    quota::{shown::ShownQuota, trend::QuotaHistory},
     register::{RegisterChunk, RegisterEdition},
     run::Run,
     tenant::Tenant,
@@ -151,6 +154,21 @@ keys! {
     accounts(member: &MemberId) -> Range<QuotaAccount> = format!("account/{}/", pad(member.as_str(), 32));
     /// All accounts.
     accounts_all() -> Range<QuotaAccount> = "account/";
+    /// What was reserved in an account at the end of past days.
+    quota_history(member: &MemberId, cluster: &ClusterId) -> Key<QuotaHistory> =
+        format!("quotahistory/{}/{}/", pad(member.as_str(), 32), pad(cluster.as_str(), 32));
+    /// The same of all of a member's accounts.
+    quota_histories(member: &MemberId) -> Range<QuotaHistory> =
+        format!("quotahistory/{}/", pad(member.as_str(), 32));
+    /// The same of all accounts.
+    quota_histories_all() -> Range<QuotaHistory> = "quotahistory/";
+    /// What a tenant's cluster shows of its quotas.
+    shown_quota(member: &MemberId, tenant: &TenantId) -> Key<ShownQuota> =
+        format!("shownquota/{}/{}/", pad(member.as_str(), 32), pad(tenant.as_str(), 16));
+    /// The same of all of a member's tenants.
+    shown_quotas(member: &MemberId) -> Range<ShownQuota> = format!("shownquota/{}/", pad(member.as_str(), 32));
+    /// The same of all tenants.
+    shown_quotas_all() -> Range<ShownQuota> = "shownquota/";
 
     /// A tenant.
     tenant(member: &MemberId, id: &TenantId) -> Key<Tenant> =

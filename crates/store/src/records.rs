@@ -17,6 +17,7 @@ use allmende_domain::{
     pot::Pot,
     preflight::PreflightReport,
     price::PriceList,
+    quota::{shown::ShownQuota, trend::QuotaHistory},
     register::{RegisterChunk, RegisterEdition},
     run::Run,
     tenant::Tenant,
@@ -110,6 +111,8 @@ records! {
     JoinToken = "join-token";
     ClusterCredential = "cluster-credential";
     QuotaAccount = "account";
+    QuotaHistory = "quotahistory";
+    ShownQuota = "shownquota";
     Tenant = "tenant";
     Instance = "instance";
     DesiredRecord = "desired";

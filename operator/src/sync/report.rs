@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use allmende_crds::{
-    Desired, ResourceAmounts, ServiceInstance, Step, StepState, Tenant,
+    Desired, NamespaceQuota, ResourceAmounts, ServiceInstance, Step, StepState, Tenant,
     conditions::{self, reason},
 };
 use allmende_proto::v1::{self, cluster_service_client::ClusterServiceClient, observation::Phase};
@@ -57,6 +57,7 @@ impl Report {
             steps: status.steps.iter().map(step).collect(),
             enforced_quota: status.enforced_quota.as_ref().map(amounts),
             used: status.used.as_ref().map(amounts),
+            quotas: status.quotas.iter().map(quota).collect(),
             ..about(desired)
         }))
     }
@@ -129,6 +130,14 @@ fn step(step: &Step) -> v1::ObservedStep {
         },
         message: step.message.clone(),
         update_time: Some(seconds(at)),
+    }
+}
+
+fn quota(quota: &NamespaceQuota) -> v1::NamespaceQuota {
+    v1::NamespaceQuota {
+        namespace: quota.namespace.clone(),
+        hard: Some(amounts(&quota.hard)),
+        used: Some(amounts(&quota.used)),
     }
 }
 

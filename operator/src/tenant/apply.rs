@@ -1,6 +1,6 @@
 //! Writes what differs, in an order with a reason: closed before open, rights last and only when the quota is really enforced.
 
-use allmende_crds::ResourceAmounts;
+use allmende_crds::{NamespaceQuota, ResourceAmounts};
 use k8s_openapi::api::{
     core::v1::{LimitRange, Namespace, ResourceQuota, ServiceAccount},
     networking::v1::NetworkPolicy,
@@ -30,6 +30,8 @@ pub struct Applied {
     pub enforced: Option<ResourceAmounts>,
     /// What is used of it.
     pub used: Option<ResourceAmounts>,
+    /// What the quotas of the namespaces show: those that show anything.
+    pub quotas: Vec<NamespaceQuota>,
     /// Namespaces whose quota is not enforced yet: no new rights were given in them.
     pub pending: Vec<String>,
 }
@@ -55,10 +57,13 @@ pub async fn apply(
         let place = Place { context, plan, found, converged };
         let quota = place.apply(stages, progress).await?;
         applied.namespaces.push(plan.name.clone());
+        let status = quota.found.status.unwrap_or_default();
+        let (hard, used) = (status.hard.as_ref().map(amounts), status.used.as_ref().map(amounts));
+        if let (Some(hard), Some(used)) = (hard.clone(), used.clone()) {
+            applied.quotas.push(NamespaceQuota { namespace: plan.name.clone(), hard, used });
+        }
         if index == 0 {
-            let status = quota.found.status.unwrap_or_default();
-            applied.enforced = status.hard.as_ref().map(amounts);
-            applied.used = status.used.as_ref().map(amounts);
+            (applied.enforced, applied.used) = (hard, used);
         }
         if !quota.enforced {
             applied.pending.push(plan.name.clone());

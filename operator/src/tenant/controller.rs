@@ -179,7 +179,8 @@ async fn converge_and_tell(tenant: &Tenant, context: &Context, deletion: &Deleti
     if changed && applied.pending.is_empty() {
         context.events.normal(tenant, reason::CONVERGED, "Reconcile", "everything is as asked for").await;
     }
-    Ok(Action::requeue(context.policy.resync()))
+    let told = tenant.status.as_ref().and_then(|present| status::quotas_wait(present, &applied, now));
+    Ok(Action::requeue(told.unwrap_or_else(|| context.policy.resync())))
 }
 
 async fn converge(tenant: &Tenant, context: &Context, progress: &mut Progress) -> Result<Applied, Error> {

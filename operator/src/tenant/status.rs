@@ -1,8 +1,10 @@
 //! What a tenant's status says: a pure function of the old status, what came of the reconcile, and the time. Written once, and only when
 //! something differs.
 
+use std::time::Duration;
+
 use allmende_crds::{
-    LifecycleEntry, LifecycleKind, ResourceAmounts, Step, StepState, Tenant, TenantStatus,
+    LifecycleEntry, LifecycleKind, NamespaceQuota, ResourceAmounts, Step, StepState, Tenant, TenantStatus,
     conditions::{DELETING, PROGRESSING, QUOTA_ENFORCED, READY, reason},
 };
 use jiff::Timestamp;
@@ -20,6 +22,9 @@ use crate::{
 
 /// Entries that are kept for billing; the oldest change of size goes first.
 const LIFECYCLE_MAX: usize = 60;
+
+/// What is used is told no more often.
+const QUOTAS_EVERY: Duration = Duration::from_secs(60);
 
 /// A step that a member sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +143,9 @@ pub fn next(
             }
             status.namespaces.clone_from(&applied.namespaces);
             take_used(&mut status, applied);
+            if quotas_wait(&status, applied, now).is_none() {
+                take_quotas(&mut status, applied, now);
+            }
             status.enforced_quota = applied.enforced.clone().or(status.enforced_quota.take());
             status.steps = progress.into_steps(&status.steps, now);
         }
@@ -240,6 +248,29 @@ fn take_used(status: &mut TenantStatus, applied: &Applied) {
     }
 }
 
+/// How long what is used must wait before it is told: pods come and go, and each telling is a write here and in the API. `None`: it is
+/// told now, or there is nothing to tell.
+#[must_use]
+pub fn quotas_wait(status: &TenantStatus, applied: &Applied, now: Timestamp) -> Option<Duration> {
+    let hard = |quotas: &[NamespaceQuota]| -> Vec<(String, ResourceAmounts)> {
+        quotas.iter().map(|quota| (quota.namespace.clone(), quota.hard.clone())).collect()
+    };
+    // What may be taken is told at once.
+    if status.quotas == applied.quotas || hard(&status.quotas) != hard(&applied.quotas) {
+        return None;
+    }
+    let told = status.quotas_time.as_ref()?.0;
+    let passed = u64::try_from(now.as_second().saturating_sub(told.as_second())).unwrap_or(0);
+    QUOTAS_EVERY.checked_sub(Duration::from_secs(passed)).filter(|left| !left.is_zero())
+}
+
+fn take_quotas(status: &mut TenantStatus, applied: &Applied, now: Timestamp) {
+    if status.quotas != applied.quotas {
+        status.quotas.clone_from(&applied.quotas);
+        status.quotas_time = Some(Time(whole_seconds(now)));
+    }
+}
+
 /// What counts for billing: ready for the first time, and each other size that became real. One entry for each generation.
 fn record_lifecycle(status: &mut TenantStatus, tenant: &Tenant, applied: &Applied, now: Timestamp) {
     let generation = tenant.spec.desired.generation;
@@ -288,4 +319,35 @@ pub async fn publish(
     let status = serde_json::to_value(&status).map_err(|error| Error::InvalidObject(error.to_string()))?;
     context.applier.write_status(&api, &name, &status).await?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(hard: i64, used: i64) -> Applied {
+        let amounts = |pods| ResourceAmounts { pods, ..ResourceAmounts::default() };
+        let quota = NamespaceQuota { namespace: "m-1-prod".into(), hard: amounts(hard), used: amounts(used) };
+        Applied { quotas: vec![quota], ..Applied::default() }
+    }
+
+    #[test]
+    fn what_is_used_is_told_once_a_minute_and_what_may_be_used_at_once() {
+        let at = |second: i64| Timestamp::from_second(1_800_000_000 + second).unwrap();
+        let mut status = TenantStatus::default();
+        assert_eq!(quotas_wait(&status, &applied(10, 1), at(0)), None);
+        take_quotas(&mut status, &applied(10, 1), at(0));
+        assert_eq!(quotas_wait(&status, &applied(10, 1), at(1)), None, "nothing is new");
+        assert_eq!(quotas_wait(&status, &applied(10, 2), at(1)), Some(Duration::from_secs(59)));
+        assert_eq!(quotas_wait(&status, &applied(9, 2), at(1)), None);
+        assert_eq!(quotas_wait(&status, &applied(10, 2), at(60)), None);
+        take_quotas(&mut status, &applied(10, 2), at(60));
+        assert_eq!(status.quotas, applied(10, 2).quotas);
+        assert_eq!(quotas_wait(&status, &applied(10, 3), at(61)), Some(Duration::from_secs(59)));
+        assert_eq!(
+            quotas_wait(&status, &applied(10, 3), at(0)),
+            Some(QUOTAS_EVERY),
+            "a clock that was put back"
+        );
+    }
 }

@@ -700,6 +700,18 @@ pub struct Resources {
         i64,
     >,
 }
+/// What the ResourceQuota of one namespace shows.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct NamespaceQuota {
+    #[prost(string, tag = "1")]
+    pub namespace: ::prost::alloc::string::String,
+    /// `status.hard`: what the API server enforces.
+    #[prost(message, optional, tag = "2")]
+    pub hard: ::core::option::Option<Resources>,
+    /// `status.used`: what it has counted.
+    #[prost(message, optional, tag = "3")]
+    pub used: ::core::option::Option<Resources>,
+}
 /// An amount of money. EUR is the only currency of version 1.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Money {
@@ -4001,6 +4013,9 @@ pub struct Observation {
     /// SHA-256 of the binding secret's content, hex; never the content.
     #[prost(string, tag = "11")]
     pub binding_fingerprint: ::prost::alloc::string::String,
+    /// What the ResourceQuotas of a tenant's namespaces show. When only `used` has changed, told at most once a minute.
+    #[prost(message, repeated, tag = "12")]
+    pub quotas: ::prost::alloc::vec::Vec<NamespaceQuota>,
 }
 /// Nested message and enum types in `Observation`.
 pub mod observation {
@@ -9184,6 +9199,8 @@ pub struct Pool {
     pub capacity: ::core::option::Option<Resources>,
     #[prost(message, optional, tag = "3")]
     pub carved: ::core::option::Option<Resources>,
+    #[prost(message, optional, tag = "4")]
+    pub reserved: ::core::option::Option<Resources>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ClusterPool {
@@ -9193,6 +9210,12 @@ pub struct ClusterPool {
     pub capacity: ::core::option::Option<Resources>,
     #[prost(message, optional, tag = "3")]
     pub carved: ::core::option::Option<Resources>,
+    /// What all members have reserved on it: how much, not what for.
+    #[prost(message, optional, tag = "4")]
+    pub reserved: ::core::option::Option<Resources>,
+    /// Members with an entitlement on it.
+    #[prost(int32, tag = "5")]
+    pub members: i32,
 }
 /// The account of one member on one cluster: reserved ≤ entitlement − lent + borrowed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -9295,6 +9318,106 @@ pub struct ListReservationsResponse {
     pub reservations: ::prost::alloc::vec::Vec<Reservation>,
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetUsageRequest {
+    /// `members/{member}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// `clusters/{cluster}`; empty: all that the member has an entitlement on.
+    #[prost(string, tag = "2")]
+    pub cluster: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetUsageResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub clusters: ::prost::alloc::vec::Vec<ClusterUsage>,
+}
+/// What a member has on one cluster.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ClusterUsage {
+    /// `members/{member}/entitlements/{cluster}`, with its numbers.
+    #[prost(message, optional, tag = "1")]
+    pub entitlement: ::core::option::Option<Entitlement>,
+    /// What the member's namespaces use, as the cluster counts it: the sum over `tenants`.
+    #[prost(message, optional, tag = "2")]
+    pub used: ::core::option::Option<Resources>,
+    #[prost(message, repeated, tag = "3")]
+    pub tenants: ::prost::alloc::vec::Vec<TenantUsage>,
+    /// How full each resource is, and when it is full.
+    #[prost(message, repeated, tag = "4")]
+    pub outlook: ::prost::alloc::vec::Vec<ResourceOutlook>,
+}
+/// What a tenant has.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TenantUsage {
+    /// `members/{member}/tenants/{tenant}`.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Reserved for the workspace.
+    #[prost(message, optional, tag = "2")]
+    pub workspace: ::core::option::Option<Resources>,
+    /// Reserved for the service instances in it.
+    #[prost(message, optional, tag = "3")]
+    pub services: ::core::option::Option<Resources>,
+    /// What the cluster shows, by namespace; empty while it has shown nothing.
+    #[prost(message, repeated, tag = "4")]
+    pub namespaces: ::prost::alloc::vec::Vec<NamespaceQuota>,
+    /// When the cluster last told something new of it.
+    #[prost(message, optional, tag = "5")]
+    pub change_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// How full a resource is and where it is heading.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ResourceOutlook {
+    /// As in a ResourceQuota: `requests.memory`.
+    #[prost(string, tag = "1")]
+    pub resource: ::prost::alloc::string::String,
+    /// guaranteed − lent + borrowed, base units.
+    #[prost(int64, tag = "2")]
+    pub limit: i64,
+    #[prost(int64, tag = "3")]
+    pub reserved: i64,
+    /// Thousandths of the limit that are reserved, rounded down.
+    #[prost(int64, tag = "4")]
+    pub per_mille: i64,
+    /// By how much `reserved` grew in the last `growth_days` days (at most 28); may be negative.
+    #[prost(int64, tag = "5")]
+    pub growth: i64,
+    #[prost(int32, tag = "6")]
+    pub growth_days: i32,
+    /// ISO date on which it is full at that slope. Empty where that cannot be foreseen: it is flat or falls, or would take ten years.
+    #[prost(string, tag = "7")]
+    pub full_on: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchQuotaRequest {
+    /// `members/{member}`, or `members/-` for the cooperative.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+}
+/// A level that was reached, or is not any more.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchQuotaResponse {
+    /// `members/{member}/entitlements/{cluster}`.
+    #[prost(string, tag = "1")]
+    pub entitlement: ::prost::alloc::string::String,
+    /// As in a ResourceQuota.
+    #[prost(string, tag = "2")]
+    pub resource: ::prost::alloc::string::String,
+    /// 50, 80 or 100: per cent.
+    #[prost(int32, tag = "3")]
+    pub level: i32,
+    /// Reached; else fallen below.
+    #[prost(bool, tag = "4")]
+    pub reached: bool,
+    /// It was so when the stream began.
+    #[prost(bool, tag = "5")]
+    pub present: bool,
+    #[prost(int64, tag = "6")]
+    pub limit: i64,
+    #[prost(int64, tag = "7")]
+    pub reserved: i64,
 }
 /// Generated client implementations.
 pub mod quota_service_client {
@@ -9501,6 +9624,57 @@ pub mod quota_service_client {
                 .insert(GrpcMethod::new("allmende.v1.QuotaService", "ListReservations"));
             self.inner.unary(req, path, codec).await
         }
+        /// What a member may reserve, has reserved and uses, by cluster and tenant, and when it is full.
+        pub async fn get_usage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUsageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.QuotaService/GetUsage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.QuotaService", "GetUsage"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Levels of 50, 80 and 100 % of what may be reserved: first those that are reached now, then each crossing, up or down, once. The stream
+        /// ends after a quarter of an hour: call again, and what is reached is told anew.
+        pub async fn watch_quota(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchQuotaRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchQuotaResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.QuotaService/WatchQuota",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.QuotaService", "WatchQuota"));
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -9544,6 +9718,26 @@ pub mod quota_service_server {
             tonic::Response<super::ListReservationsResponse>,
             tonic::Status,
         >;
+        /// What a member may reserve, has reserved and uses, by cluster and tenant, and when it is full.
+        async fn get_usage(
+            &self,
+            request: tonic::Request<super::GetUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetUsageResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchQuota method.
+        type WatchQuotaStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchQuotaResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Levels of 50, 80 and 100 % of what may be reserved: first those that are reached now, then each crossing, up or down, once. The stream
+        /// ends after a quarter of an hour: call again, and what is reached is told anew.
+        async fn watch_quota(
+            &self,
+            request: tonic::Request<super::WatchQuotaRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchQuotaStream>, tonic::Status>;
     }
     /// Reads for members, carving for the cooperative's operator.
     #[derive(Debug)]
@@ -9845,6 +10039,97 @@ pub mod quota_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.QuotaService/GetUsage" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetUsageSvc<T: QuotaService>(pub Arc<T>);
+                    impl<
+                        T: QuotaService,
+                    > tonic::server::UnaryService<super::GetUsageRequest>
+                    for GetUsageSvc<T> {
+                        type Response = super::GetUsageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetUsageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QuotaService>::get_usage(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetUsageSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.QuotaService/WatchQuota" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchQuotaSvc<T: QuotaService>(pub Arc<T>);
+                    impl<
+                        T: QuotaService,
+                    > tonic::server::ServerStreamingService<super::WatchQuotaRequest>
+                    for WatchQuotaSvc<T> {
+                        type Response = super::WatchQuotaResponse;
+                        type ResponseStream = T::WatchQuotaStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchQuotaRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QuotaService>::watch_quota(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchQuotaSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

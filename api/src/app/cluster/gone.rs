@@ -22,6 +22,7 @@ impl Clusters {
         let txn = operation
             .expect_unchanged(found)
             .delete(&found.key)
+            .delete(&keys::shown_quota(&tenant.member, &tenant.id))
             .expect_unchanged(&place.desired)
             .delete(&place.desired.key)
             .expect_unchanged(&place.account)

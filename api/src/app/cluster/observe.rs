@@ -6,6 +6,8 @@ use allmende_domain::{
     cluster::ClusterSeen,
     ids::{ClusterId, MemberId, OperationId, Uid},
     observation::{Observation, ObservationRefusal, Phase},
+    quota::shown::ShownQuota,
+    tenant::Tenant,
 };
 use allmende_proto::v1::{self, refused_observation::ReasonCode};
 use allmende_store::{Commit, Txn, Versioned, keys};
@@ -120,7 +122,39 @@ impl Clusters {
         if observation.phase == Phase::Gone {
             return self.tenant_gone(&found, operation).await;
         }
-        self.store_if_new(&found, next, operation).await
+        let shown = self.observe_quotas(context, &found.value, observation).await?;
+        self.store_if_new(&found, next, operation.and(shown)).await
+    }
+
+    /// The part of the transaction that keeps what the quotas show; empty when nothing is new. Namespaces that are not the tenant's are
+    /// not believed.
+    async fn observe_quotas(
+        &self,
+        context: &Context,
+        tenant: &Tenant,
+        observation: &Observation,
+    ) -> Result<Txn, AppError> {
+        let workspace = tenant.namespace();
+        let services = format!("{workspace}-svc");
+        let own = |name: &String| *name == workspace || *name == services;
+        let told = ShownQuota {
+            member: tenant.member.clone(),
+            tenant: tenant.id.clone(),
+            uid: tenant.uid.clone(),
+            cluster: tenant.cluster.clone(),
+            generation: observation.generation,
+            namespaces: observation.quotas.clone().into_iter().filter(|(name, _)| own(name)).collect(),
+            change_time: context.now,
+        };
+        if told.namespaces.is_empty() {
+            return Ok(Txn::new());
+        }
+        let key = keys::shown_quota(&tenant.member, &tenant.id);
+        let found = self.core.store.find(&key).await?;
+        Ok(match ShownQuota::updated(found.as_ref().map(|found| &found.value), told) {
+            Some(next) => Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &next),
+            None => Txn::new(),
+        })
     }
 
     async fn observe_instance(

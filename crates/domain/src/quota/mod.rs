@@ -1,11 +1,15 @@
 //! What the cooperative decides together about its pool: who must agree ([`approval`]), how the pool is divided ([`rule`], [`division`],
-//! [`outlook`]), what that does to an account ([`target`]), and what members lend each other ([`loan`], [`lending`]).
+//! [`outlook`]), what that does to an account ([`target`]), what members lend each other ([`loan`], [`lending`]),
+//! how full an account is ([`level`]), where it is heading ([`trend`]), and what a cluster shows of it ([`shown`]).
 
 pub mod approval;
 pub mod capacity;
 pub mod division;
 pub mod lending;
+pub mod level;
 pub mod loan;
 pub mod outlook;
 pub mod rule;
+pub mod shown;
 pub mod target;
+pub mod trend;
