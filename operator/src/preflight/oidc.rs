@@ -52,7 +52,7 @@ pub fn snippet(issuer: &str, audience: &str) -> String {
         "start the API server with --authentication-config=FILE, then check with --member-token-file:
 apiVersion: apiserver.config.k8s.io/v1  # v1beta1 before Kubernetes 1.34
 kind: AuthenticationConfiguration
-jwt:
+jwt:  # an entry for each provider, held to the groups of its own members: docs/guides/signing-in.md
   - issuer:
       url: {issuer}
       audiences: [{audience}]
