@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use allmende_identity::signer::{CommandSigner, FileSigner, Signer};
+use allmende_identity::{
+    client::ClientTls,
+    signer::{CommandSigner, FileSigner, Signer},
+};
 use allmende_store::EtcdAccess;
 use clap::Parser;
 
@@ -110,6 +113,12 @@ impl Config {
             user: self.etcd_user.clone(),
             password_file: self.etcd_password_file.clone(),
         }
+    }
+
+    /// The files of TLS towards etcd.
+    pub fn etcd_tls(&self) -> Option<ClientTls> {
+        let own = self.etcd_cert.clone().zip(self.etcd_key.clone());
+        self.etcd_ca.clone().map(|ca| ClientTls { ca, own })
     }
 
     /// Who signs for clusters; none: their certificates come from elsewhere.

@@ -72,8 +72,11 @@ async fn main() -> anyhow::Result<()> {
         health: TcpListener::bind(config.health_listen).await.context("health-listen")?,
         metrics: TcpListener::bind(config.metrics_listen).await.context("metrics-listen")?,
     };
-    let server =
-        tokio::spawn(serve(listeners, Parts { tls, issuers, apps, store, registry, metrics }, drain.clone()));
+    let server = tokio::spawn(serve(
+        listeners,
+        Parts { tls, etcd_tls: config.etcd_tls(), issuers, apps, store, registry, metrics },
+        drain.clone(),
+    ));
     tokio::pin!(server);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

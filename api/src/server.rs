@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use allmende_identity::{Acceptor, AcceptorLimits, ServerTls};
+use allmende_identity::{Acceptor, AcceptorLimits, ServerTls, client::ClientTls};
 use allmende_proto::{FILE_DESCRIPTOR_SET, v1};
 use allmende_store::Store;
 use prometheus_client::registry::Registry;
@@ -65,6 +65,8 @@ pub struct Listeners {
 pub struct Parts {
     /// Certificates.
     pub tls: ServerTls,
+    /// The files towards etcd, for when they end; none: plain HTTP.
+    pub etcd_tls: Option<ClientTls>,
     /// Whose access tokens are taken.
     pub issuers: Issuers,
     /// Use cases.
@@ -82,7 +84,7 @@ pub struct Parts {
 /// # Errors
 /// When a listener fails.
 pub async fn serve(listeners: Listeners, mut parts: Parts, drain: CancellationToken) -> anyhow::Result<()> {
-    tls_metrics::register(&mut parts.registry, &parts.tls);
+    tls_metrics::register(&mut parts.registry, &parts.tls, parts.etcd_tls.take());
     index_metrics::register(&mut parts.registry, parts.store.clone());
     let certificates = tokio::spawn(parts.tls.clone().watch_files(CERTIFICATES_EVERY));
     let bars = tokio::spawn(bars::keep(parts.store.clone(), parts.tls.clone()));

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use allmende_identity::{Cut, ServerTls};
+use allmende_identity::{Cut, Expiry, ServerTls, client::ClientTls};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -13,13 +13,20 @@ use prometheus_client::{
 #[derive(Debug)]
 struct TlsCollector(ServerTls);
 
-/// Registers everything in `registry`.
-pub fn register(registry: &mut Registry, tls: &ServerTls) {
+/// Registers everything in `registry`; `etcd` are the files towards etcd, whose ends are shown beside the API's own.
+pub fn register(registry: &mut Registry, tls: &ServerTls, etcd: Option<ClientTls>) {
     let expiring = tls.clone();
     allmende_telemetry::register_expiries(registry, move || {
-        expiring.expiries().into_iter().map(|end| (end.kind, end.name, end.at)).collect()
+        let towards_etcd = |end: Expiry| Expiry { kind: etcd_kind(end.kind), ..end };
+        let etcd = etcd.iter().flat_map(ClientTls::expiries).map(towards_etcd);
+        expiring.expiries().into_iter().chain(etcd).map(|end| (end.kind, end.name, end.at)).collect()
     });
     registry.register_collector(Box::new(TlsCollector(tls.clone())));
+}
+
+/// The API's own certificate has an alert of its own.
+fn etcd_kind(kind: &'static str) -> &'static str {
+    if kind == "own-certificate" { "etcd-certificate" } else { kind }
 }
 
 impl Collector for TlsCollector {

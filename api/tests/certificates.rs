@@ -132,6 +132,7 @@ async fn every_end_and_every_cut_is_a_metric() {
     let text = metrics(&api).await;
     for line in [
         r#"allmende_expiry_timestamp_seconds{kind="own-certificate","#,
+        r#"allmende_expiry_timestamp_seconds{kind="etcd-certificate",name="CN=allmende"}"#,
         r#"allmende_expiry_timestamp_seconds{kind="authority",name="CN=test authority"}"#,
         r#"allmende_expiry_timestamp_seconds{kind="revocation-list",name="CN=test authority"}"#,
         r#"allmende_api_tls_handshakes_total{outcome="completed"} 1"#,

@@ -123,7 +123,11 @@ impl Api {
         let (address, health) = (listeners.api.local_addr().unwrap(), listeners.health.local_addr().unwrap());
         let metrics_address = listeners.metrics.local_addr().unwrap();
         let tls = ServerTls::load(paths).unwrap();
-        let parts = Parts { tls: tls.clone(), issuers, apps, store, registry, metrics };
+        // The etcd of the tests speaks no TLS; only the ends of these are shown.
+        let towards_etcd = ca.client("allmende", &[]);
+        let own = Some((towards_etcd.cert, towards_etcd.key));
+        let etcd_tls = Some(allmende_identity::client::ClientTls { ca: ca.cert(), own });
+        let parts = Parts { tls: tls.clone(), etcd_tls, issuers, apps, store, registry, metrics };
         tokio::spawn(serve(listeners, parts, drain.clone()));
         Self {
             etcd,
