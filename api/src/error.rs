@@ -2,7 +2,10 @@
 //!
 //! What a client may read and what only the log may have are different fields, so that internal text cannot leave by accident.
 
-use allmende_domain::violation::{FieldViolation, ViolationReason};
+use allmende_domain::{
+    quota::budget::Excess,
+    violation::{FieldViolation, ViolationReason},
+};
 use jiff::civil::Date;
 
 /// One resource of which more was asked than there is.
@@ -72,6 +75,13 @@ pub enum AppError {
         shortfalls: Vec<QuotaShortfall>,
         /// What stands in the way.
         bar: QuotaBar,
+    },
+    /// More money was asked than the budget leaves.
+    BudgetExceeded {
+        /// `members/…/billTos/…/budgets/…`.
+        budget: String,
+        /// The numbers.
+        excess: Excess,
     },
     /// No verified certificate and no token.
     Unauthenticated,

@@ -3,8 +3,9 @@
 //! A name that does not parse names nothing: the answer is NOT_FOUND with the text as sent, as for any id that does not exist, so
 //! that a probe learns nothing from the form of the refusal. Fields that *create* a name are checked with INVALID_ARGUMENT instead.
 
-use allmende_domain::ids::{
-    BillToId, ClusterId, GrantId, InstanceId, MemberId, OfferingId, OperationId, TenantId,
+use allmende_domain::{
+    ids::{BillToId, ClusterId, GrantId, InstanceId, MemberId, OfferingId, OperationId, TenantId},
+    quota::projection::BudgetYear,
 };
 
 use crate::error::AppError;
@@ -42,6 +43,12 @@ pub fn member_or_all(name: &str) -> Result<Option<MemberId>, AppError> {
 pub fn bill_to(name: &str) -> Result<(MemberId, BillToId), AppError> {
     let [member, bill_to] = split(name, ["members", "billTos"])?;
     Ok((id(member, name)?, id(bill_to, name)?))
+}
+
+/// `members/{member}/billTos/{bill_to}/budgets/{year}`.
+pub fn budget(name: &str) -> Result<(MemberId, BillToId, BudgetYear), AppError> {
+    let [member, bill_to, year] = split(name, ["members", "billTos", "budgets"])?;
+    Ok((id(member, name)?, id(bill_to, name)?, id(year, name)?))
 }
 
 /// `members/{member}/grants/{grant}`.

@@ -25,8 +25,8 @@ use crate::{
     },
     metrics::ApiMetrics,
     service::{
-        Apps, AuditApi, BillingApi, CatalogApi, CertificateApi, ClusterApi, InstanceApi, InvoiceApi,
-        MemberApi, OperationApi, QuotaApi, TenantApi, UsageApi,
+        Apps, AuditApi, BillingApi, BudgetApi, CatalogApi, CertificateApi, ClusterApi, InstanceApi,
+        InvoiceApi, MemberApi, OperationApi, QuotaApi, TenantApi, UsageApi,
     },
     tls_metrics,
 };
@@ -156,6 +156,7 @@ fn router(
         ))
         .add_service(service!(v1::tenant_service_server::TenantServiceServer<TenantApi>, TenantApi))
         .add_service(service!(v1::quota_service_server::QuotaServiceServer<QuotaApi>, QuotaApi))
+        .add_service(service!(v1::budget_service_server::BudgetServiceServer<BudgetApi>, BudgetApi))
         .add_service(service!(v1::catalog_service_server::CatalogServiceServer<CatalogApi>, CatalogApi))
         .add_service(service!(v1::instance_service_server::InstanceServiceServer<InstanceApi>, InstanceApi))
         .add_service(service!(

@@ -4,7 +4,10 @@
 
 use std::collections::HashMap;
 
-use allmende_domain::violation::{FieldViolation, ViolationReason};
+use allmende_domain::{
+    quota::budget::{Excess, Mode},
+    violation::{FieldViolation, ViolationReason},
+};
 use allmende_identity::token::TokenError;
 use allmende_proto::{ERROR_DOMAIN, v1::ErrorReason};
 use tonic::{Code, Status};
@@ -26,7 +29,7 @@ const VIOLATIONS_MAX: usize = 6_000;
 impl From<AppError> for Status {
     fn from(error: AppError) -> Self {
         let mut details = ErrorDetails::new();
-        details.set_error_info(reason_text(reason(&error)), ERROR_DOMAIN, HashMap::<String, String>::new());
+        details.set_error_info(reason_text(reason(&error)), ERROR_DOMAIN, metadata(&error));
         let code = code(&error);
         let text = match &error {
             AppError::Internal { context } => incident(context),
@@ -55,9 +58,10 @@ fn code(error: &AppError) -> Code {
         AppError::NotFound { .. } => Code::NotFound,
         AppError::AlreadyExists { .. } | AppError::RequestIdReused => Code::AlreadyExists,
         AppError::StaleEtag { .. } | AppError::Contention => Code::Aborted,
-        AppError::QuotaExceeded { .. } | AppError::QuotaBarred { .. } | AppError::LimitExceeded { .. } => {
-            Code::ResourceExhausted
-        }
+        AppError::QuotaExceeded { .. }
+        | AppError::QuotaBarred { .. }
+        | AppError::BudgetExceeded { .. }
+        | AppError::LimitExceeded { .. } => Code::ResourceExhausted,
         // The token may be good: it is we who cannot tell right now.
         AppError::TokenRefused(TokenError::KeysUnavailable) => Code::Unavailable,
         AppError::Unauthenticated | AppError::JoinRefused | AppError::TokenRefused(_) => {
@@ -86,6 +90,7 @@ fn reason(error: &AppError) -> ErrorReason {
         AppError::QuotaExceeded { .. } => ErrorReason::QuotaExceeded,
         AppError::QuotaBarred { bar: QuotaBar::OverEntitlement { .. }, .. } => ErrorReason::OverEntitlement,
         AppError::QuotaBarred { bar: QuotaBar::LoanRecalled { .. }, .. } => ErrorReason::LoanRecalled,
+        AppError::BudgetExceeded { .. } => ErrorReason::BudgetExceeded,
         AppError::TokenRefused(TokenError::KeysUnavailable) => ErrorReason::Unavailable,
         AppError::TokenRefused(_) => ErrorReason::TokenRefused,
         AppError::Unauthenticated | AppError::JoinRefused => ErrorReason::Unauthenticated,
@@ -145,6 +150,7 @@ fn public_text(error: &AppError) -> String {
         AppError::QuotaBarred { subject, shortfalls, bar } => {
             format!("{subject}: {}. {}", texts(shortfalls), bar_text(bar))
         }
+        AppError::BudgetExceeded { budget, excess } => budget_text(budget, excess),
         AppError::Unauthenticated => {
             "no access token and no verified certificate with an allmende:// identity was shown: sign in, for \
              example with `allmende login`"
@@ -192,6 +198,38 @@ fn bar_text(bar: &QuotaBar) -> String {
     }
 }
 
+fn budget_text(budget: &str, excess: &Excess) -> String {
+    let Excess { limit, committed, asked, mode } = excess;
+    let way = match mode {
+        Mode::Ask => {
+            "The member's approver can permit it: open a request (`allmende quota request money`), or the limit is raised by resolution"
+        }
+        Mode::Block | Mode::Report => {
+            "The member's approver can raise the limit by resolution (`allmende budget set`)"
+        }
+    };
+    format!(
+        "{budget}: limit {limit} EUR, committed until the year's end {committed} EUR, asked {asked} EUR. {way}"
+    )
+}
+
+/// Numbers for programs.
+fn metadata(error: &AppError) -> HashMap<String, String> {
+    let AppError::BudgetExceeded { budget, excess } = error else { return HashMap::new() };
+    let mode = match excess.mode {
+        Mode::Block => "BLOCK",
+        Mode::Ask => "ASK",
+        Mode::Report => "REPORT",
+    };
+    HashMap::from([
+        ("budget".to_owned(), budget.clone()),
+        ("mode".to_owned(), mode.to_owned()),
+        ("limit_cents".to_owned(), excess.limit.0.to_string()),
+        ("committed_cents".to_owned(), excess.committed.0.to_string()),
+        ("asked_cents".to_owned(), excess.asked.0.to_string()),
+    ])
+}
+
 fn shortfall_text(short: &QuotaShortfall) -> String {
     format!("{} limit {}, used {}, asked {}", short.resource, short.limit, short.used, short.asked)
 }
@@ -209,6 +247,9 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
                     shortfall_text(short),
                 );
             }
+        }
+        AppError::BudgetExceeded { budget, excess } => {
+            details.add_quota_failure_violation(budget, budget_text(budget, excess));
         }
         AppError::WrongState { resource, description } => {
             details.add_precondition_failure_violation("STATE", echo(resource), echo(description));

@@ -9,6 +9,7 @@ use crate::{
     app::{
         audit::{Audits, Refusals},
         billing::Billing,
+        budget::Budgets,
         catalog::Catalog,
         certificate::Certificates,
         cluster::Clusters,
@@ -56,6 +57,7 @@ pub fn apps(
         tenants: Tenants { core: core.clone() },
         holdings: Holdings { core: core.clone(), metrics: metrics.holdings() },
         quotas: Quotas { core: core.clone() },
+        budgets: Budgets { core: core.clone() },
         catalog: Catalog { core: core.clone() },
         instances: Instances { core: core.clone() },
         operations: Operations { core: core.clone() },

@@ -180,6 +180,7 @@ async fn platform(story: &mut Story) {
     story.change("QuotaService/SetEntitlement", OPERATOR, &request).await;
     let offering = support::offering("1.0.0");
     story.change("CatalogService/PublishOfferingVersion", OPERATOR, &offering).await;
+    budget(story).await;
     story.change("TenantService/CreateTenant", LEMGO, &support::tenant_request(2)).await;
     let mut second = support::tenant_request(1);
     second.tenant_id = "test".into();
@@ -219,6 +220,20 @@ async fn platform(story: &mut Story) {
     story.change("ClusterService/RaiseStoreEpoch", OPERATOR, &request).await;
 }
 
+const BUDGET: &str = "members/m-05766044/billTos/main/budgets/2026";
+
+/// Before the first order, and before there are prices.
+async fn budget(story: &mut Story) {
+    let request = v1::SetBudgetRequest {
+        name: BUDGET.into(),
+        limit: Some(v1::Money { currency_code: "EUR".into(), cents: 100_000 }),
+        mode: v1::budget::Mode::Report.into(),
+        resolution: "HHS 2026".into(),
+        ..Default::default()
+    };
+    story.change("BudgetService/SetBudget", LEMGO, &request).await;
+}
+
 async fn billing(story: &mut Story) {
     let price = v1::MeterPrice {
         meter: "vcpu".into(),
@@ -238,6 +253,10 @@ async fn billing(story: &mut Story) {
         ..Default::default()
     };
     story.change("BillingService/CreatePriceList", TREASURER, &request).await;
+    story.api.set_clock("2026-11-24T10:00:01Z");
+    let request =
+        v1::RecountBudgetRequest { name: BUDGET.into(), reason: "Preise".into(), ..Default::default() };
+    story.change("BudgetService/RecountBudget", LEMGO, &request).await;
     let component = v1::KeyComponent {
         kind: v1::key_component::Kind::Equal.into(),
         percent: 100,

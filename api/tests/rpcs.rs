@@ -103,6 +103,15 @@ async fn furnished() -> (Api, Known) {
     known.operation = operation.name.rsplit('/').next().unwrap().to_owned();
     let mut instances = v1::instance_service_client::InstanceServiceClient::new(api.channel(LEMGO));
     instances.create_instance(support::instance_request("db")).await.unwrap();
+    let budget = v1::SetBudgetRequest {
+        name: format!("members/{OWNER}/billTos/main/budgets/2026"),
+        limit: Some(v1::Money { currency_code: "EUR".into(), cents: 100 }),
+        mode: v1::budget::Mode::Report.into(),
+        resolution: "HHS 2026".into(),
+        ..Default::default()
+    };
+    let mut budgets = v1::budget_service_client::BudgetServiceClient::new(api.channel(LEMGO));
+    budgets.set_budget(budget).await.unwrap();
     (api, known)
 }
 

@@ -48,6 +48,8 @@ named!(
     AuditEntry,
     AuditHead,
     BillTo,
+    Budget,
+    RecountBudgetResponse,
     Caller,
     Cluster,
     ClusterCertificate,

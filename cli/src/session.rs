@@ -5,11 +5,12 @@ use std::{path::PathBuf, time::Duration};
 use allmende_identity::client::{ClientTls, channel};
 use allmende_proto::v1::{
     audit_service_client::AuditServiceClient, billing_service_client::BillingServiceClient,
-    catalog_service_client::CatalogServiceClient, certificate_service_client::CertificateServiceClient,
-    cluster_service_client::ClusterServiceClient, instance_service_client::InstanceServiceClient,
-    invoice_service_client::InvoiceServiceClient, member_service_client::MemberServiceClient,
-    operation_service_client::OperationServiceClient, quota_service_client::QuotaServiceClient,
-    tenant_service_client::TenantServiceClient, usage_service_client::UsageServiceClient,
+    budget_service_client::BudgetServiceClient, catalog_service_client::CatalogServiceClient,
+    certificate_service_client::CertificateServiceClient, cluster_service_client::ClusterServiceClient,
+    instance_service_client::InstanceServiceClient, invoice_service_client::InvoiceServiceClient,
+    member_service_client::MemberServiceClient, operation_service_client::OperationServiceClient,
+    quota_service_client::QuotaServiceClient, tenant_service_client::TenantServiceClient,
+    usage_service_client::UsageServiceClient,
 };
 use tonic::{
     Request, Response, Status,
@@ -57,6 +58,7 @@ macro_rules! clients {
 clients! {
     audits -> AuditServiceClient,
     billing -> BillingServiceClient,
+    budgets -> BudgetServiceClient,
     catalog -> CatalogServiceClient,
     certificates -> CertificateServiceClient,
     clusters -> ClusterServiceClient,

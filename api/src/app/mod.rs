@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod billing;
+pub mod budget;
 pub mod catalog;
 pub mod certificate;
 pub mod cluster;

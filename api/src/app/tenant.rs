@@ -17,6 +17,7 @@ use allmende_store::{Txn, Versioned, keys};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    budget::{Ledgers, charge_of_workspace},
     cluster::preflight,
     member::{check_etag, ordering_member},
     placement::{Placement, must_be_known, reserve_error},
@@ -114,6 +115,11 @@ impl Tenants {
             .value
             .admit(&tenant.name(), quota.clone())
             .map_err(|error| reserve_error(member, &tenant.cluster, error))?;
+        let money = Ledgers::load(store, (member, &tenant.bill_to), context.now).await?.commit(
+            &tenant.name(),
+            &charge_of_workspace(&tenant.workspace_quota),
+            context.now,
+        )?;
         let desired_key = keys::desired_tenant(&tenant.cluster, member, &tenant.id);
         let operation = begun(tenant, Verb::CreateTenant, context)?;
         let txn = Txn::new()
@@ -125,6 +131,7 @@ impl Tenants {
             .expect_absent(&desired_key)
             .put(&desired_key, &desired(tenant, &owner.value.display_name))
             .put(&keys::operation(member, &operation.id), &operation)
+            .and(money)
             .and(change.audit(
                 context.row.rpc,
                 Some(member),
@@ -192,6 +199,9 @@ impl Tenants {
                     .value
                     .change(&place.tenant.value.name(), quota.clone())
                     .map_err(|error| reserve_error(member, &place.tenant.value.cluster, error))?;
+                let ledgers = self.ledgers(&place, context).await?;
+                let money =
+                    ledgers.commit(&place.tenant.value.name(), &charge_of_workspace(&quota), context.now)?;
                 let tenant = Tenant {
                     workspace_quota: quota.clone(),
                     sized_generation: place.tenant.value.generation.saturating_add(1),
@@ -207,6 +217,7 @@ impl Tenants {
                 let txn = place
                     .write(tenant, desired, &account, false)
                     .put(&keys::operation(member, &operation.id), &operation)
+                    .and(money)
                     .and(change.audit(
                         context.row.rpc,
                         Some(member),
@@ -255,10 +266,12 @@ impl Tenants {
                 };
                 let next = Tenant { generation: tenant.generation.saturating_add(1), ..tenant.clone() };
                 let operation = begun(&next, Verb::DeleteTenant, context)?;
+                let money = self.ledgers(&place, context).await?.release(&next.name(), context.now)?;
                 let ended = fact_of_tenant(&next, FactKind::Ended, next.generation, context.now, context.now);
                 let txn = place
                     .write(tenant, desired, &place.account.value, true)
                     .put(&keys::fact(member, &ended.id), &ended)
+                    .and(money)
                     .put(&keys::operation(member, &operation.id), &operation)
                     .and(change.audit(
                         context.row.rpc,
@@ -270,6 +283,12 @@ impl Tenants {
                 Ok((txn, operation))
             })
             .await
+    }
+
+    /// The budgets that a change of a placed tenant touches.
+    async fn ledgers(&self, place: &Placement, context: &Context) -> Result<Ledgers, AppError> {
+        let tenant = &place.tenant.value;
+        Ledgers::load(&self.core.store, (&tenant.member, &tenant.bill_to), context.now).await
     }
 
     /// One tenant.

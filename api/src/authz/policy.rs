@@ -67,6 +67,12 @@ const MEMBER_ADMIN: &[Allow] = &[ADMIN, OPERATOR];
 /// Money of the member.
 const MONEY_READ: &[Allow] = &[VIEWER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, TREASURER, COOPERATIVE_AUDITOR];
 
+/// Whoever orders must know what is left, too.
+const BUDGET_READ: &[Allow] =
+    &[VIEWER, ORDERER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, TREASURER, COOPERATIVE_AUDITOR];
+/// What the member may spend is the member's own decision, never the cooperative's.
+const SPEND: &[Allow] = &[APPROVER, ADMIN];
+
 /// The evidence: of the member for its own, of everything for the cooperative.
 const AUDIT_READ: &[Allow] = &[AUDITOR, ADMIN, OPERATOR, COOPERATIVE_AUDITOR];
 
@@ -115,6 +121,10 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.QuotaService/ListReservations", allow: OWN_READ },
     Row { rpc: "allmende.v1.QuotaService/GetUsage", allow: OWN_READ },
     Row { rpc: "allmende.v1.QuotaService/WatchQuota", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.BudgetService/SetBudget", allow: SPEND },
+    Row { rpc: "allmende.v1.BudgetService/GetBudget", allow: BUDGET_READ },
+    Row { rpc: "allmende.v1.BudgetService/ListBudgets", allow: BUDGET_READ },
+    Row { rpc: "allmende.v1.BudgetService/RecountBudget", allow: SPEND },
     Row { rpc: "allmende.v1.CatalogService/GetOffering", allow: KNOWN },
     Row { rpc: "allmende.v1.CatalogService/ListOfferings", allow: KNOWN },
     Row { rpc: "allmende.v1.CatalogService/PublishOfferingVersion", allow: OPERATOR_ONLY },

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod billing;
+pub mod budget;
 pub mod catalog;
 pub mod cluster;
 pub mod fields;

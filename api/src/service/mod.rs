@@ -2,6 +2,7 @@
 
 mod audit;
 mod billing;
+mod budget;
 mod catalog;
 mod certificate;
 mod cluster;
@@ -27,6 +28,7 @@ use crate::{
 
 pub use audit::AuditApi;
 pub use billing::BillingApi;
+pub use budget::BudgetApi;
 pub use catalog::CatalogApi;
 pub use certificate::CertificateApi;
 pub use cluster::ClusterApi;
@@ -91,6 +93,8 @@ pub struct Apps {
     pub quotas: app::quota::Quotas,
     /// What is held of the pool.
     pub holdings: app::holdings::Holdings,
+    /// Limits of money.
+    pub budgets: app::budget::Budgets,
     /// The catalogue.
     pub catalog: app::catalog::Catalog,
     /// Service instances.

@@ -6,6 +6,7 @@
 )]
 
 mod amounts;
+mod budget;
 #[path = "../support/mod.rs"]
 mod support;
 mod usage;

@@ -62,6 +62,7 @@ impl Rpc {
         let method = self.method();
         match method {
             "GetBillTo" => of_member("/billTos/main"),
+            "SetBudget" | "GetBudget" | "RecountBudget" => of_member("/billTos/main/budgets/2026"),
             "RevokeGrant" => of_member(&format!("/grants/{}", known.grant)),
             "GetTenant" | "UpdateTenant" | "DeleteTenant" | "CreateInstance" | "ListInstances" => {
                 of_member("/tenants/prod")

@@ -3,6 +3,7 @@
 mod audit;
 mod bill_to;
 mod billing_data;
+mod budget;
 mod certificate;
 mod cluster;
 mod completion;
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     /// Pool, entitlements and reservations (Kontingente)
     #[command(subcommand)]
     Quota(quota::Command),
+    /// What may be spent in a year, and what is committed (Haushalt)
+    #[command(subcommand)]
+    Budget(budget::Command),
     /// A member's places on the clusters (Mandanten)
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -121,6 +125,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Cluster(command) => cluster::run(command, session).await,
         Command::Store(command) => store::run(command, session).await,
         Command::Quota(command) => quota::run(command, session).await,
+        Command::Budget(command) => budget::run(command, session).await,
         Command::Tenant(command) => tenant::run(command, session).await,
         Command::Offering(command) => offering::run(command, session).await,
         Command::Instance(command) => instance::run(command, session).await,

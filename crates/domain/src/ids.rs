@@ -159,6 +159,9 @@ id!(
     /// One life of a tenant or instance: a new one of the same name has another.
     Uid, is_uuid, "must be a UUID in lower case");
 id!(
+    /// A request for more, under a member: a UUID.
+    QuotaRequestId, is_uuid, "must be a UUID in lower case");
+id!(
     /// Makes a change count once.
     RequestId, is_uuid, "must be a UUID in lower case");
 

@@ -39,6 +39,14 @@ impl Cents {
         self.0.checked_add(other.0).map(Self).ok_or(MoneyError)
     }
 
+    /// Difference; may be negative.
+    ///
+    /// # Errors
+    /// On overflow.
+    pub fn checked_sub(self, other: Self) -> Result<Self, MoneyError> {
+        self.0.checked_sub(other.0).map(Self).ok_or(MoneyError)
+    }
+
     /// Sum of many.
     ///
     /// # Errors

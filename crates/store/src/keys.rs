@@ -14,6 +14,7 @@
 //! /allmende/v1/credential/<cluster 32>/                 what certificates a cluster was given
 //! /allmende/v1/account/<member 32>/<cluster 32>/        quota account
 //! /allmende/v1/quotahistory/<member 32>/<cluster 32>/   what was reserved at the end of past days
+//! /allmende/v1/budget/<member 32>/<bill-to 32>/<year>/  limit of money of a budget year, with its ledger
 //! /allmende/v1/tenant/<member 32>/<id 16>/              tenant
 //! /allmende/v1/shownquota/<member 32>/<tenant 16>/      what its cluster shows of its quotas
 //! /allmende/v1/instance/<member 32>/<tenant 16>/<id 20>/  service instance
@@ -58,7 +59,7 @@ use allmende_domain::{
     pot::Pot,
     preflight::PreflightReport,
     price::PriceList,
-    quota::{shown::ShownQuota, trend::QuotaHistory},
+    quota::{budget::Budget, projection::BudgetYear, shown::ShownQuota, trend::QuotaHistory},
     register::{RegisterChunk, RegisterEdition},
     run::Run,
     tenant::Tenant,
@@ -169,6 +170,17 @@ keys! {
     shown_quotas(member: &MemberId) -> Range<ShownQuota> = format!("shownquota/{}/", pad(member.as_str(), 32));
     /// The same of all tenants.
     shown_quotas_all() -> Range<ShownQuota> = "shownquota/";
+
+    /// A budget.
+    budget(member: &MemberId, bill_to: &BillToId, year: BudgetYear) -> Key<Budget> =
+        format!("budget/{}/{}/{year}/", pad(member.as_str(), 32), pad(bill_to.as_str(), 32));
+    /// The budgets of one bill-to, oldest year first.
+    budgets_of(member: &MemberId, bill_to: &BillToId) -> Range<Budget> =
+        format!("budget/{}/{}/", pad(member.as_str(), 32), pad(bill_to.as_str(), 32));
+    /// A member's budgets.
+    budgets(member: &MemberId) -> Range<Budget> = format!("budget/{}/", pad(member.as_str(), 32));
+    /// All budgets.
+    budgets_all() -> Range<Budget> = "budget/";
 
     /// A tenant.
     tenant(member: &MemberId, id: &TenantId) -> Key<Tenant> =

@@ -17,7 +17,7 @@ use allmende_domain::{
     pot::Pot,
     preflight::PreflightReport,
     price::PriceList,
-    quota::{shown::ShownQuota, trend::QuotaHistory},
+    quota::{budget::Budget, shown::ShownQuota, trend::QuotaHistory},
     register::{RegisterChunk, RegisterEdition},
     run::Run,
     tenant::Tenant,
@@ -113,6 +113,7 @@ records! {
     QuotaAccount = "account";
     QuotaHistory = "quotahistory";
     ShownQuota = "shownquota";
+    Budget = "budget";
     Tenant = "tenant";
     Instance = "instance";
     DesiredRecord = "desired";

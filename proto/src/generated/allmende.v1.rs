@@ -2365,6 +2365,738 @@ pub mod billing_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Budget {
+    /// `members/{member}/billTos/{bill_to}/budgets/{year}`; a year is a calendar year in Europe/Berlin.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Net, for the year.
+    #[prost(message, optional, tag = "2")]
+    pub limit: ::core::option::Option<Money>,
+    #[prost(enumeration = "budget::Mode", tag = "3")]
+    pub mode: i32,
+    /// Number of the resolution (Beschluss-Nr.).
+    #[prost(string, tag = "4")]
+    pub resolution: ::prost::alloc::string::String,
+    /// What all tenants and instances have cost and will cost until the year's end.
+    #[prost(message, optional, tag = "5")]
+    pub committed: ::core::option::Option<Money>,
+    /// limit − committed; negative when more is committed than decided.
+    #[prost(message, optional, tag = "6")]
+    pub remaining: ::core::option::Option<Money>,
+    /// The parts of `committed` that live.
+    #[prost(message, repeated, tag = "7")]
+    pub commitments: ::prost::alloc::vec::Vec<BudgetCommitment>,
+    /// The parts of `committed` that have ended.
+    #[prost(message, repeated, tag = "8")]
+    pub ended: ::prost::alloc::vec::Vec<EndedCommitment>,
+    /// Permissions that wait for their order.
+    #[prost(message, repeated, tag = "9")]
+    pub permissions: ::prost::alloc::vec::Vec<BudgetPermission>,
+    /// Tenants and instances whose price is not known: they are not part of `committed`.
+    #[prost(int32, tag = "10")]
+    pub unpriced: i32,
+    /// When all of it was last counted from the records.
+    #[prost(message, optional, tag = "11")]
+    pub count_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(string, tag = "12")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// Nested message and enum types in `Budget`.
+pub mod budget {
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Hash,
+        PartialOrd,
+        Ord,
+        ::prost::Enumeration
+    )]
+    #[repr(i32)]
+    pub enum Mode {
+        Unspecified = 0,
+        /// An order beyond the limit is refused.
+        Block = 1,
+        /// It is refused until the member's approver has permitted it (QuotaRequestService).
+        Ask = 2,
+        /// The limit is only shown.
+        Report = 3,
+    }
+    impl Mode {
+        /// String value of the enum field names used in the ProtoBuf definition.
+        ///
+        /// The values are not transformed in any way and thus are considered stable
+        /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+        pub fn as_str_name(&self) -> &'static str {
+            match self {
+                Self::Unspecified => "MODE_UNSPECIFIED",
+                Self::Block => "MODE_BLOCK",
+                Self::Ask => "MODE_ASK",
+                Self::Report => "MODE_REPORT",
+            }
+        }
+        /// Creates an enum from field names used in the ProtoBuf definition.
+        pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+            match value {
+                "MODE_UNSPECIFIED" => Some(Self::Unspecified),
+                "MODE_BLOCK" => Some(Self::Block),
+                "MODE_ASK" => Some(Self::Ask),
+                "MODE_REPORT" => Some(Self::Report),
+                _ => None,
+            }
+        }
+    }
+}
+/// What one tenant or instance costs in the year.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct BudgetCommitment {
+    /// The tenant or instance.
+    #[prost(string, tag = "1")]
+    pub holder: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub resources: ::core::option::Option<Resources>,
+    /// Since when it has this size, or since the last count.
+    #[prost(message, optional, tag = "3")]
+    pub since_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What it cost before.
+    #[prost(message, optional, tag = "4")]
+    pub settled: ::core::option::Option<Money>,
+    /// What it costs from then until the year's end.
+    #[prost(message, optional, tag = "5")]
+    pub ahead: ::core::option::Option<Money>,
+    /// The price lists behind `ahead`. None: its price is not known.
+    #[prost(string, repeated, tag = "6")]
+    pub price_lists: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The request whose approval let it pass the limit.
+    #[prost(string, tag = "7")]
+    pub request: ::prost::alloc::string::String,
+}
+/// What a tenant or an instance that has ended cost in the year; empty subject: imported usage, or older ones in one sum.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndedCommitment {
+    #[prost(string, tag = "1")]
+    pub subject: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub net: ::core::option::Option<Money>,
+}
+/// Leave to pass the limit once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetPermission {
+    /// The request that gave it.
+    #[prost(string, tag = "1")]
+    pub request: ::prost::alloc::string::String,
+    /// What may be ordered or enlarged.
+    #[prost(string, tag = "2")]
+    pub holder: ::prost::alloc::string::String,
+    /// For no more than this until the year's end.
+    #[prost(message, optional, tag = "3")]
+    pub net: ::core::option::Option<Money>,
+    /// Exclusive.
+    #[prost(message, optional, tag = "4")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetBudgetRequest {
+    /// `members/{member}/billTos/{bill_to}/budgets/{year}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub limit: ::core::option::Option<Money>,
+    #[prost(enumeration = "budget::Mode", tag = "3")]
+    pub mode: i32,
+    #[prost(string, tag = "4")]
+    pub resolution: ::prost::alloc::string::String,
+    /// Empty for a new one.
+    #[prost(string, tag = "5")]
+    pub etag: ::prost::alloc::string::String,
+    #[prost(string, tag = "6")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "7")]
+    pub validate_only: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetBudgetRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListBudgetsRequest {
+    /// `members/{member}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListBudgetsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub budgets: ::prost::alloc::vec::Vec<Budget>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RecountBudgetRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Why; goes into the audit.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RecountBudgetResponse {
+    /// As counted.
+    #[prost(message, optional, tag = "1")]
+    pub budget: ::core::option::Option<Budget>,
+    /// What differs from the ledger before.
+    #[prost(message, repeated, tag = "2")]
+    pub drifts: ::prost::alloc::vec::Vec<BudgetDrift>,
+}
+/// One number that differs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BudgetDrift {
+    #[prost(string, tag = "1")]
+    pub holder: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub ledger: ::core::option::Option<Money>,
+    #[prost(message, optional, tag = "3")]
+    pub records: ::core::option::Option<Money>,
+}
+/// Generated client implementations.
+pub mod budget_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Set by the member itself; checked in the transaction of every order, the first one included.
+    #[derive(Debug, Clone)]
+    pub struct BudgetServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl BudgetServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> BudgetServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> BudgetServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            BudgetServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Sets or replaces the limit of one budget year: the running one or the next. What lives already is counted into it. A limit below what
+        /// is committed is accepted: nothing is taken, and nothing more is accepted.
+        pub async fn set_budget(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetBudgetRequest>,
+        ) -> std::result::Result<tonic::Response<super::Budget>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.BudgetService/SetBudget",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.BudgetService", "SetBudget"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_budget(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetBudgetRequest>,
+        ) -> std::result::Result<tonic::Response<super::Budget>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.BudgetService/GetBudget",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.BudgetService", "GetBudget"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Without the commitments one by one.
+        pub async fn list_budgets(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListBudgetsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBudgetsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.BudgetService/ListBudgets",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.BudgetService", "ListBudgets"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Counts what is committed anew, from the facts so far and the price lists of now. A budget may be over its limit then: the answer says
+        /// so. With `validate_only` it only shows what would change.
+        pub async fn recount_budget(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RecountBudgetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecountBudgetResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.BudgetService/RecountBudget",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("allmende.v1.BudgetService", "RecountBudget"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod budget_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with BudgetServiceServer.
+    #[async_trait]
+    pub trait BudgetService: std::marker::Send + std::marker::Sync + 'static {
+        /// Sets or replaces the limit of one budget year: the running one or the next. What lives already is counted into it. A limit below what
+        /// is committed is accepted: nothing is taken, and nothing more is accepted.
+        async fn set_budget(
+            &self,
+            request: tonic::Request<super::SetBudgetRequest>,
+        ) -> std::result::Result<tonic::Response<super::Budget>, tonic::Status>;
+        async fn get_budget(
+            &self,
+            request: tonic::Request<super::GetBudgetRequest>,
+        ) -> std::result::Result<tonic::Response<super::Budget>, tonic::Status>;
+        /// Without the commitments one by one.
+        async fn list_budgets(
+            &self,
+            request: tonic::Request<super::ListBudgetsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListBudgetsResponse>,
+            tonic::Status,
+        >;
+        /// Counts what is committed anew, from the facts so far and the price lists of now. A budget may be over its limit then: the answer says
+        /// so. With `validate_only` it only shows what would change.
+        async fn recount_budget(
+            &self,
+            request: tonic::Request<super::RecountBudgetRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RecountBudgetResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Set by the member itself; checked in the transaction of every order, the first one included.
+    #[derive(Debug)]
+    pub struct BudgetServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> BudgetServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for BudgetServiceServer<T>
+    where
+        T: BudgetService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/allmende.v1.BudgetService/SetBudget" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetBudgetSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::SetBudgetRequest>
+                    for SetBudgetSvc<T> {
+                        type Response = super::Budget;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetBudgetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::set_budget(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetBudgetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.BudgetService/GetBudget" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetBudgetSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::GetBudgetRequest>
+                    for GetBudgetSvc<T> {
+                        type Response = super::Budget;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetBudgetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::get_budget(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetBudgetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.BudgetService/ListBudgets" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListBudgetsSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::ListBudgetsRequest>
+                    for ListBudgetsSvc<T> {
+                        type Response = super::ListBudgetsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListBudgetsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::list_budgets(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListBudgetsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.BudgetService/RecountBudget" => {
+                    #[allow(non_camel_case_types)]
+                    struct RecountBudgetSvc<T: BudgetService>(pub Arc<T>);
+                    impl<
+                        T: BudgetService,
+                    > tonic::server::UnaryService<super::RecountBudgetRequest>
+                    for RecountBudgetSvc<T> {
+                        type Response = super::RecountBudgetResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RecountBudgetRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as BudgetService>::recount_budget(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RecountBudgetSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for BudgetServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "allmende.v1.BudgetService";
+    impl<T> tonic::server::NamedService for BudgetServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// A catalogue entry (Leistungsangebot).
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Offering {
@@ -4969,6 +5701,8 @@ pub enum ErrorReason {
     WatermarkMissing = 20,
     /// The store is older than what the cluster has seen of it: it was put back from a backup. The cooperative's operator raises its epoch.
     StoreBehind = 21,
+    /// The budget of the recipient of invoices does not cover this until the year's end; the metadata has limit, committed and asked in cents.
+    BudgetExceeded = 22,
     /// The access token is malformed, expired, of another issuer or for another audience: sign in again.
     TokenRefused = 30,
     /// More is reserved than the member is entitled to since the pool was divided anew: what runs goes on, nothing grows before it has come
@@ -5006,6 +5740,7 @@ impl ErrorReason {
             Self::PeriodClosed => "ERROR_REASON_PERIOD_CLOSED",
             Self::WatermarkMissing => "ERROR_REASON_WATERMARK_MISSING",
             Self::StoreBehind => "ERROR_REASON_STORE_BEHIND",
+            Self::BudgetExceeded => "ERROR_REASON_BUDGET_EXCEEDED",
             Self::TokenRefused => "ERROR_REASON_TOKEN_REFUSED",
             Self::OverEntitlement => "ERROR_REASON_OVER_ENTITLEMENT",
             Self::LoanRecalled => "ERROR_REASON_LOAN_RECALLED",
@@ -5036,6 +5771,7 @@ impl ErrorReason {
             "ERROR_REASON_PERIOD_CLOSED" => Some(Self::PeriodClosed),
             "ERROR_REASON_WATERMARK_MISSING" => Some(Self::WatermarkMissing),
             "ERROR_REASON_STORE_BEHIND" => Some(Self::StoreBehind),
+            "ERROR_REASON_BUDGET_EXCEEDED" => Some(Self::BudgetExceeded),
             "ERROR_REASON_TOKEN_REFUSED" => Some(Self::TokenRefused),
             "ERROR_REASON_OVER_ENTITLEMENT" => Some(Self::OverEntitlement),
             "ERROR_REASON_LOAN_RECALLED" => Some(Self::LoanRecalled),

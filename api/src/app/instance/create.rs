@@ -16,6 +16,7 @@ use allmende_store::{Txn, Versioned, keys};
 use super::{Instances, parameters};
 use crate::{
     app::{
+        budget::{Ledgers, charge_of_instance},
         member::ordering_member,
         placement::{Placement, must_be_known, reserve_error},
         preview::{Subject, preview},
@@ -99,6 +100,11 @@ impl Instances {
             .value
             .admit(&instance.name(), offer.footprint.clone())
             .map_err(|error| reserve_error(member, &instance.cluster, error))?;
+        let money = Ledgers::load(store, (member, &instance.bill_to), context.now).await?.commit(
+            &instance.name(),
+            &charge_of_instance(&instance.footprint),
+            context.now,
+        )?;
         let desired_key = keys::desired_instance(&instance.cluster, member, &instance.tenant, &instance.id);
         let tenant = Tenant { update_time: context.now, ..place.tenant.value.clone() };
         let desired_tenant = place.with_footprint(&instance.id, Some(offer.footprint.clone()))?;
@@ -118,6 +124,7 @@ impl Instances {
             .expect_absent(&desired_key)
             .put(&desired_key, &desired(&instance, offer, place))
             .put(&keys::operation(member, &operation.id), &operation)
+            .and(money)
             .and(change.audit(context.row.rpc, Some(member), &instance.name(), summary, ""));
         let subject = Subject {
             amounts: offer.footprint.clone(),

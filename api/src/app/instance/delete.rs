@@ -13,7 +13,7 @@ use allmende_store::{Txn, Versioned, keys};
 
 use super::{Instances, Path};
 use crate::{
-    app::{member::check_etag, usage::fact_of_instance},
+    app::{budget::Ledgers, member::check_etag, usage::fact_of_instance},
     authz::Scope,
     context::Context,
     core::fresh,
@@ -50,8 +50,12 @@ impl Instances {
                 let ended =
                     fact_of_instance(&next, FactKind::Ended, next.generation, context.now, context.now);
                 let operation = begun(&next, Verb::DeleteInstance, context);
+                let payer = (path.0, &next.bill_to);
+                let ledgers = Ledgers::load(&self.core.store, payer, context.now).await?;
+                let money = ledgers.release(&next.name(), context.now)?;
                 let txn = write(&found, &next, &desired, &record)
                     .put(&keys::fact(path.0, &ended.id), &ended)
+                    .and(money)
                     .put(&keys::operation(path.0, &operation.id), &operation)
                     .and(change.audit(
                         context.row.rpc,

@@ -56,7 +56,8 @@ pub struct TallyLimits {
 
 impl Default for TallyLimits {
     fn default() -> Self {
-        Self { of_one_principal: 32, of_all: 1024 }
+        // Whoever tries every RPC on one member is told RPC by RPC.
+        Self { of_one_principal: 160, of_all: 2048 }
     }
 }
 

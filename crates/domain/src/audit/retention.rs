@@ -20,10 +20,12 @@ pub enum EntryClass {
 }
 
 /// Services whose changes end in the books.
-const BOOKING: [&str; 6] = [
+const BOOKING: [&str; 8] = [
     "allmende.v1.TenantService/",
     "allmende.v1.InstanceService/",
     "allmende.v1.QuotaService/",
+    "allmende.v1.QuotaRequestService/",
+    "allmende.v1.BudgetService/",
     "allmende.v1.UsageService/",
     "allmende.v1.BillingService/",
     "allmende.v1.InvoiceService/",
