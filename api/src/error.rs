@@ -83,6 +83,8 @@ pub enum AppError {
         /// The numbers.
         excess: Excess,
     },
+    /// An order is refused for several reasons at once, each a refusal by itself; two or more.
+    Several(Vec<AppError>),
     /// No verified certificate and no token.
     Unauthenticated,
     /// The access token is not good.

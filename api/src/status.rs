@@ -72,6 +72,7 @@ fn code(error: &AppError) -> Code {
         | AppError::StoreBehind { .. }
         | AppError::PeriodClosed { .. }
         | AppError::WatermarkMissing { .. } => Code::FailedPrecondition,
+        AppError::Several(all) => all.first().map_or(Code::Internal, code),
         AppError::Unavailable => Code::Unavailable,
         AppError::DeadlineExceeded => Code::DeadlineExceeded,
         AppError::Internal { .. } => Code::Internal,
@@ -99,6 +100,7 @@ fn reason(error: &AppError) -> ErrorReason {
         AppError::StoreBehind { .. } => ErrorReason::StoreBehind,
         AppError::PeriodClosed { .. } => ErrorReason::PeriodClosed,
         AppError::WatermarkMissing { .. } => ErrorReason::WatermarkMissing,
+        AppError::Several(all) => all.first().map_or(ErrorReason::Internal, reason),
         AppError::Unavailable => ErrorReason::Unavailable,
         AppError::DeadlineExceeded => ErrorReason::DeadlineExceeded,
         AppError::LimitExceeded { .. } => ErrorReason::LimitExceeded,
@@ -127,8 +129,15 @@ fn reason_text(reason: ErrorReason) -> String {
     reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned()
 }
 
-fn public_text(error: &AppError) -> String {
+/// The reason as clients read it.
+pub(crate) fn reason_of(error: &AppError) -> String {
+    reason_text(reason(error))
+}
+
+/// What may leave of an error, in words.
+pub(crate) fn public_text(error: &AppError) -> String {
     match error {
+        AppError::Several(all) => all.iter().map(public_text).collect::<Vec<_>>().join(". Also: "),
         AppError::Invalid(violations) => match violations.as_slice() {
             [one] => format!("{}: {}", one.field, one.description),
             many => format!("{} fields are wrong; the details name each", many.len()),
@@ -215,6 +224,9 @@ fn budget_text(budget: &str, excess: &Excess) -> String {
 
 /// Numbers for programs.
 fn metadata(error: &AppError) -> HashMap<String, String> {
+    if let AppError::Several(all) = error {
+        return all.iter().map(metadata).find(|numbers| !numbers.is_empty()).unwrap_or_default();
+    }
     let AppError::BudgetExceeded { budget, excess } = error else { return HashMap::new() };
     let mode = match excess.mode {
         Mode::Block => "BLOCK",
@@ -251,6 +263,7 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
         AppError::BudgetExceeded { budget, excess } => {
             details.add_quota_failure_violation(budget, budget_text(budget, excess));
         }
+        AppError::Several(all) => all.iter().for_each(|error| add_details(details, error)),
         AppError::WrongState { resource, description } => {
             details.add_precondition_failure_violation("STATE", echo(resource), echo(description));
         }

@@ -12,6 +12,7 @@ pub mod holdings;
 pub mod instance;
 pub mod invoice;
 pub mod member;
+pub mod obstacle;
 pub mod operation;
 pub mod placement;
 pub mod preview;

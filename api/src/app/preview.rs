@@ -15,6 +15,7 @@ use allmende_store::{Store, keys};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::obstacle::Obstacle;
 use crate::error::AppError;
 
 /// See the module. Kept in the receipt, so that a repeated call answers the same.
@@ -33,6 +34,26 @@ pub struct Preview {
     /// What the reservation consists of.
     pub footprint: Vec<FootprintPart>,
     /// Which price list; empty: none in force, prices unknown.
+    pub price_list: String,
+    /// Net from now to the calendar year's end; none where a month has no price.
+    #[serde(default)]
+    pub until_year_end_net: Option<Cents>,
+    /// The months that it adds up.
+    #[serde(default)]
+    pub months: Vec<MonthPrice>,
+    /// What it would be refused for; in a preview only.
+    #[serde(default)]
+    pub obstacles: Vec<Obstacle>,
+}
+
+/// What a change costs in one month, from now on in the present one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonthPrice {
+    /// Which.
+    pub period: Period,
+    /// Net.
+    pub net: Cents,
+    /// The list in force in it, announced ones included.
     pub price_list: String,
 }
 
@@ -76,7 +97,32 @@ pub async fn preview(store: &Store, subject: &Subject<'_>, now: Timestamp) -> Re
         .into_iter()
         .map(|line| (line.meter.to_string(), line.quantity.to_string(), line.price.0, line.net))
         .collect();
+    preview.months = months(subject, now, period, &lists)?;
+    // A month without a list has no price: then nobody knows what the year costs.
+    let is_whole = preview.months.last().is_some_and(|last| last.period.first_day().month() == 12);
+    if is_whole {
+        preview.until_year_end_net = Some(Cents::sum(preview.months.iter().map(|month| month.net))?);
+    }
     Ok(preview)
+}
+
+/// The months from now to the year's end, each by the list in force in it; ends before the first that has none.
+fn months(
+    subject: &Subject<'_>,
+    now: Timestamp,
+    first: Period,
+    lists: &[PriceList],
+) -> Result<Vec<MonthPrice>, AppError> {
+    let mut months = Vec::new();
+    let (mut period, year) = (first, first.first_day().year());
+    while period.first_day().year() == year {
+        let Some(list) = in_force(lists, period.first_day()) else { break };
+        let lines = rated(subject, now.max(period.start()?), period.end()?, period, list)?;
+        let net = Cents::sum(lines.iter().map(|line| line.net))?;
+        months.push(MonthPrice { period, net, price_list: format!("priceLists/{}", list.id) });
+        period = period.following()?;
+    }
+    Ok(months)
 }
 
 fn rated(

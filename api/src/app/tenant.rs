@@ -20,6 +20,7 @@ use super::{
     budget::{Ledgers, charge_of_workspace},
     cluster::preflight,
     member::{check_etag, ordering_member},
+    obstacle::Obstacles,
     placement::{Placement, must_be_known, reserve_error},
     preview::{Preview, Subject, preview},
     usage::fact_of_tenant,
@@ -100,7 +101,8 @@ impl Tenants {
     ) -> Result<(Txn, Accepted), AppError> {
         let store = &self.core.store;
         let member = &tenant.member;
-        let owner = ordering_member(&self.core, context, member, &request.parent).await?;
+        let mut obstacles = Obstacles::default();
+        let owner = obstacles.note(ordering_member(&self.core, context, member, &request.parent).await)?;
         if store.find(&keys::bill_to(member, &tenant.bill_to)).await?.is_none() {
             return Err(AppError::invalid("tenant.bill_to", "there is no such bill-to under this member"));
         }
@@ -110,18 +112,31 @@ impl Tenants {
         }
         let quota = &tenant.workspace_quota;
         must_be_known(store, &tenant.cluster, "tenant.workspace_quota.extended", quota).await?;
-        let account = self.account(tenant).await?;
-        let reserved = account
-            .value
-            .admit(&tenant.name(), quota.clone())
-            .map_err(|error| reserve_error(member, &tenant.cluster, error))?;
+        let account = obstacles.note(self.account(tenant).await)?;
+        let reserved = match &account {
+            Some(account) => {
+                let reserved = account.value.admit(&tenant.name(), quota.clone());
+                obstacles.note(reserved.map_err(|error| reserve_error(member, &tenant.cluster, error)))?
+            }
+            None => None,
+        };
         let money = Ledgers::load(store, (member, &tenant.bill_to), context.now).await?.commit(
             &tenant.name(),
-            &charge_of_workspace(&tenant.workspace_quota),
+            &charge_of_workspace(quota),
             context.now,
-        )?;
-        let desired_key = keys::desired_tenant(&tenant.cluster, member, &tenant.id);
+        );
+        let money = obstacles.note(money)?;
         let operation = begun(tenant, Verb::CreateTenant, context)?;
+        let none = QuotaAccount::empty(member.clone(), tenant.cluster.clone());
+        let after = reserved.as_ref().or(account.as_ref().map(|account| &account.value)).unwrap_or(&none);
+        let mut preview =
+            preview(store, &subject(quota.clone(), Resources::ZERO, after), context.now).await?;
+        preview.obstacles = obstacles.end(change.validate_only)?;
+        let (Some(owner), Some(account), Some(reserved), Some(money)) = (owner, account, reserved, money)
+        else {
+            return Ok((Txn::new(), Accepted { operation, preview }));
+        };
+        let desired_key = keys::desired_tenant(&tenant.cluster, member, &tenant.id);
         let txn = Txn::new()
             .expect_unchanged(&owner)
             .expect_absent(&key)
@@ -139,8 +154,6 @@ impl Tenants {
                 format!("Kontingent {quota}"),
                 "",
             ));
-        let preview =
-            preview(store, &subject(quota.clone(), Resources::ZERO, &reserved), context.now).await?;
         Ok((txn, Accepted { operation, preview }))
     }
 
@@ -184,24 +197,25 @@ impl Tenants {
             .commit(&change, || async {
                 let place = Placement::load(&self.core.store, member, id, &message.name).await?;
                 check_etag(&place.tenant, &message.etag, &message.name)?;
-                place.must_live()?;
+                let mut obstacles = Obstacles::default();
+                obstacles.note(place.must_live())?;
                 let before = place.tenant.value.workspace_quota.clone();
                 // Who has left may still give back.
                 let owner = if quota.exceeds(&before) {
                     let (cluster, field) = (&place.tenant.value.cluster, "tenant.workspace_quota.extended");
                     must_be_known(&self.core.store, cluster, field, &quota.saturating_sub(&before)).await?;
-                    Some(ordering_member(&self.core, context, member, &message.name).await?)
+                    obstacles.note(ordering_member(&self.core, context, member, &message.name).await)?
                 } else {
                     None
                 };
-                let account = place
-                    .account
-                    .value
-                    .change(&place.tenant.value.name(), quota.clone())
-                    .map_err(|error| reserve_error(member, &place.tenant.value.cluster, error))?;
+                let account = place.account.value.change(&place.tenant.value.name(), quota.clone());
+                let account = obstacles.note(
+                    account.map_err(|error| reserve_error(member, &place.tenant.value.cluster, error)),
+                )?;
                 let ledgers = self.ledgers(&place, context).await?;
                 let money =
-                    ledgers.commit(&place.tenant.value.name(), &charge_of_workspace(&quota), context.now)?;
+                    ledgers.commit(&place.tenant.value.name(), &charge_of_workspace(&quota), context.now);
+                let money = obstacles.note(money)?;
                 let tenant = Tenant {
                     workspace_quota: quota.clone(),
                     sized_generation: place.tenant.value.generation.saturating_add(1),
@@ -214,6 +228,13 @@ impl Tenants {
                     DesiredTenant { workspace_quota: quota.clone(), ..place.desired_tenant()?.clone() };
                 let next = Tenant { generation: tenant.generation.saturating_add(1), ..tenant.clone() };
                 let operation = begun(&next, Verb::UpdateTenant, context)?;
+                let after = account.as_ref().unwrap_or(&place.account.value);
+                let mut preview =
+                    preview(&self.core.store, &subject(quota.clone(), before, after), context.now).await?;
+                preview.obstacles = obstacles.end(change.validate_only)?;
+                let (Some(account), Some(money)) = (account, money) else {
+                    return Ok((Txn::new(), Accepted { operation, preview }));
+                };
                 let txn = place
                     .write(tenant, desired, &account, false)
                     .put(&keys::operation(member, &operation.id), &operation)
@@ -226,8 +247,6 @@ impl Tenants {
                         "",
                     ));
                 let txn = owner.iter().fold(txn, Txn::expect_unchanged);
-                let preview =
-                    preview(&self.core.store, &subject(quota.clone(), before, &account), context.now).await?;
                 Ok((txn, Accepted { operation, preview }))
             })
             .await

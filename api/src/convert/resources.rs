@@ -11,6 +11,7 @@ use allmende_domain::{
 use allmende_proto::v1;
 
 use super::fields::{Fields, time};
+use crate::app::{obstacle::Obstacle, preview::MonthPrice};
 
 /// Reads amounts; negative and absurd ones are wrong, each by its field.
 pub fn read(fields: &mut Fields, path: &str, resources: Option<&v1::Resources>) -> Option<Resources> {
@@ -104,5 +105,25 @@ pub fn preview(preview: &crate::app::preview::Preview) -> v1::Preview {
         remaining: Some(write(&preview.remaining)),
         footprint_parts: super::catalog::footprint(&preview.footprint),
         price_list: preview.price_list.clone(),
+        until_year_end_net: preview.until_year_end_net.map(money),
+        months: preview.months.iter().map(month).collect(),
+        obstacles: preview.obstacles.iter().map(obstacle).collect(),
+    }
+}
+
+fn month(month: &MonthPrice) -> v1::MonthPrice {
+    v1::MonthPrice {
+        period: month.period.to_string(),
+        net: Some(money(month.net)),
+        price_list: month.price_list.clone(),
+    }
+}
+
+fn obstacle(obstacle: &Obstacle) -> v1::Obstacle {
+    v1::Obstacle {
+        reason: obstacle.reason.clone(),
+        description: obstacle.description.clone(),
+        role: obstacle.role.clone(),
+        remedy: obstacle.remedy.clone(),
     }
 }

@@ -94,16 +94,22 @@ async fn an_order_beyond_the_budget_is_refused_with_the_numbers_and_changes_noth
     let before = api.dump().await;
 
     let preview = v1::CreateTenantRequest { validate_only: true, ..tenant("test", 5) };
-    for request in [preview, tenant("test", 5)] {
-        let refused = order(&api, request).await.unwrap_err();
-        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "BUDGET_EXCEEDED"));
-        let told = refused.get_details_error_info().unwrap().metadata;
-        assert_eq!((told["limit_cents"].as_str(), told["committed_cents"].as_str()), ("1000", "600"));
-        assert_eq!((told["asked_cents"].as_str(), told["budget"].as_str()), ("500", BUDGET));
-        for part in ["10.00 EUR", "6.00 EUR", "5.00 EUR", "approver"] {
-            assert!(refused.message().contains(part), "{refused}");
-        }
+    let refused = order(&api, tenant("test", 5)).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "BUDGET_EXCEEDED"));
+    let told = refused.get_details_error_info().unwrap().metadata;
+    assert_eq!((told["limit_cents"].as_str(), told["committed_cents"].as_str()), ("1000", "600"));
+    assert_eq!((told["asked_cents"].as_str(), told["budget"].as_str()), ("500", BUDGET));
+    for part in ["10.00 EUR", "6.00 EUR", "5.00 EUR", "approver"] {
+        assert!(refused.message().contains(part), "{refused}");
     }
+    let mut clients = v1::tenant_service_client::TenantServiceClient::new(api.channel(LEMGO));
+    let preview = clients.create_tenant(preview).await.unwrap().into_inner().preview.unwrap();
+    assert_eq!(preview.until_year_end_net.as_ref().map(|money| money.cents), Some(500));
+    let [obstacle] = preview.obstacles.as_slice() else { panic!("{preview:?}") };
+    assert_eq!(
+        (obstacle.reason.as_str(), obstacle.description.as_str()),
+        ("BUDGET_EXCEEDED", refused.message())
+    );
     assert_eq!(api.dump().await, before);
 
     // What fits, fits; growth is money too, and shrinking always may.

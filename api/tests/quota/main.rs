@@ -7,6 +7,8 @@
 
 mod amounts;
 mod budget;
+mod guide;
+mod preview;
 #[path = "../support/mod.rs"]
 mod support;
 mod usage;

@@ -181,6 +181,8 @@ async fn each_level_is_told_once_on_the_way_up_and_once_on_the_way_down() {
     let watch = v1::WatchQuotaRequest { parent: "members/m-05766044".into() };
     let mut stream = QuotaServiceClient::new(lemgo).watch_quota(watch).await.unwrap().into_inner();
     assert_eq!(level(&mut stream).await, (50, true, true), "what is reached already");
+    let end = next(&mut stream).await;
+    assert_eq!((end.entitlement.as_str(), end.present), ("", true), "that was all that is reached");
     // Within a level nothing is told; a larger entitlement makes it emptier.
     set_entitlement(&api, "m-05766044", 9).await.unwrap();
     set_entitlement(&api, "m-05766044", 5).await.unwrap();

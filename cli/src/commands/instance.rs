@@ -7,7 +7,7 @@ use allmende_proto::v1::{
 use clap::{Args, Subcommand};
 
 use super::{
-    credentials,
+    credentials, obstacle,
     tenant::{finished, reached},
 };
 use crate::{
@@ -156,7 +156,8 @@ async fn create(args: CreateArgs, session: &Session) -> Result<(), Failure> {
     let mut answer: CreateInstanceResponse =
         change(session.instances().create_instance(session.call(request)), &request_id).await?;
     answer.operation = finished(session, answer.operation, &args.change, &args.wait).await?;
-    session.printer.one(&answer)
+    session.printer.one(&answer)?;
+    obstacle::none(answer.preview.as_ref(), session.lang)
 }
 
 async fn delete(args: DeleteArgs, session: &Session) -> Result<(), Failure> {

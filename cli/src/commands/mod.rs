@@ -18,6 +18,7 @@ mod invoice;
 mod kubectl;
 mod login;
 mod member;
+mod obstacle;
 mod offering;
 mod operation;
 mod preflight;

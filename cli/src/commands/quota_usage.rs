@@ -115,7 +115,7 @@ pub(super) async fn watch(session: &Session, all: bool) -> Result<(), Failure> {
         let request = WatchQuotaRequest { parent: parent.clone() };
         let mut stream = read(session.quotas().watch_quota(session.call(request))).await?;
         while let Some(event) = stream.message().await.map_err(Failure::read)? {
-            if event.present && !is_first {
+            if event.entitlement.is_empty() || (event.present && !is_first) {
                 continue;
             }
             match session.printer.format() {

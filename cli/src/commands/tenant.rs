@@ -7,7 +7,7 @@ use allmende_proto::v1::{
 use clap::{Args, Subcommand};
 use prost_types::FieldMask;
 
-use super::preflight;
+use super::{obstacle, preflight};
 use crate::{
     arguments::{ChangeArgs, ConfirmArgs, Format, WaitArgs},
     confirm,
@@ -138,7 +138,8 @@ async fn create(args: CreateArgs, session: &Session) -> Result<(), Failure> {
     let mut answer: CreateTenantResponse =
         change(session.tenants().create_tenant(session.call(request)), &request_id).await?;
     answer.operation = finished(session, answer.operation, &args.change, &args.wait).await?;
-    session.printer.one(&answer)
+    session.printer.one(&answer)?;
+    obstacle::none(answer.preview.as_ref(), session.lang)
 }
 
 async fn resize(args: ResizeArgs, session: &Session) -> Result<(), Failure> {
@@ -157,7 +158,8 @@ async fn resize(args: ResizeArgs, session: &Session) -> Result<(), Failure> {
     let mut answer: UpdateTenantResponse =
         change(session.tenants().update_tenant(session.call(request)), &request_id).await?;
     answer.operation = finished(session, answer.operation, &args.change, &args.wait).await?;
-    session.printer.one(&answer)
+    session.printer.one(&answer)?;
+    obstacle::none(answer.preview.as_ref(), session.lang)
 }
 
 async fn delete(args: DeleteArgs, session: &Session) -> Result<(), Failure> {

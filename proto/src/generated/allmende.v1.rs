@@ -755,6 +755,44 @@ pub struct Preview {
     /// The price list used, as a resource name. Empty when no price list is in force: then the prices are absent, not zero.
     #[prost(string, tag = "7")]
     pub price_list: ::prost::alloc::string::String,
+    /// Net price from now until the end of the calendar year in Europe/Berlin: each month by the price list in force then, announced lists
+    /// included. Absent when no list is in force in one of the months.
+    #[prost(message, optional, tag = "8")]
+    pub until_year_end_net: ::core::option::Option<Money>,
+    /// The months that it adds up.
+    #[prost(message, repeated, tag = "9")]
+    pub months: ::prost::alloc::vec::Vec<MonthPrice>,
+    /// With `validate_only`: everything for which the call would be refused, not only the first. Empty: it would be accepted as things are.
+    #[prost(message, repeated, tag = "10")]
+    pub obstacles: ::prost::alloc::vec::Vec<Obstacle>,
+}
+/// What a change costs in one calendar month.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MonthPrice {
+    /// `2026-12`.
+    #[prost(string, tag = "1")]
+    pub period: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "2")]
+    pub net: ::core::option::Option<Money>,
+    /// The price list in force in it, as a resource name.
+    #[prost(string, tag = "3")]
+    pub price_list: ::prost::alloc::string::String,
+}
+/// Something for which an order is refused.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Obstacle {
+    /// As `ErrorInfo.reason` of the refusal: `QUOTA_EXCEEDED`.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// In words, with the numbers.
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+    /// Role of who can lift it: `cooperative operator`, `member approver`.
+    #[prost(string, tag = "3")]
+    pub role: ::prost::alloc::string::String,
+    /// What that person does.
+    #[prost(string, tag = "4")]
+    pub remedy: ::prost::alloc::string::String,
 }
 /// One priced part of a preview.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -10132,7 +10170,7 @@ pub struct WatchQuotaRequest {
     #[prost(string, tag = "1")]
     pub parent: ::prost::alloc::string::String,
 }
-/// A level that was reached, or is not any more.
+/// A level that was reached, or is not any more. One without an entitlement ends what is reached when the stream begins.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchQuotaResponse {
     /// `members/{member}/entitlements/{cluster}`.

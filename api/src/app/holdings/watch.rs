@@ -103,7 +103,9 @@ impl Holdings {
                     return;
                 }
             }
-            is_present = false;
+            if std::mem::take(&mut is_present) && feed.end_of_present().await.is_err() {
+                return;
+            }
             let mut events = self.core.store.watch(range, revision.next());
             loop {
                 match events.next().await {
@@ -125,6 +127,12 @@ impl Holdings {
 }
 
 impl Feed {
+    /// What is reached when the stream begins was told.
+    async fn end_of_present(&self) -> Result<(), Gone> {
+        let message = v1::WatchQuotaResponse { present: true, ..Default::default() };
+        self.sender.send(Ok(message)).await.map_err(|_| Gone)
+    }
+
     async fn take(&mut self, account: &QuotaAccount, present: bool) -> Result<(), Gone> {
         let name = format!("members/{}/entitlements/{}", account.member, account.cluster);
         let Ok(fills) = fills(account) else {

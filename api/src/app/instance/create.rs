@@ -18,6 +18,7 @@ use crate::{
     app::{
         budget::{Ledgers, charge_of_instance},
         member::ordering_member,
+        obstacle::Obstacles,
         placement::{Placement, must_be_known, reserve_error},
         preview::{Subject, preview},
         tenant::{Accepted, read_bill_to},
@@ -66,13 +67,16 @@ impl Instances {
         self.core
             .commit(&change, || async {
                 let place = Placement::load(&self.core.store, member, tenant, &request.parent).await?;
-                place.must_live()?;
-                let owner = ordering_member(&self.core, context, member, &request.parent).await?;
+                let mut obstacles = Obstacles::default();
+                obstacles.note(place.must_live())?;
+                let owner = ordering_member(&self.core, context, member, &request.parent).await;
+                let owner = obstacles.note(owner)?;
                 let offering = self.core.store.find(&keys::offering(&order.offering)).await?;
                 let offer = offer(&order, offering.as_ref())?;
                 let instance = instance(&order, &offer, &place, (uid.clone(), operation.clone()), context);
-                let accepted = self.accept(context, &change, &place, &offer, instance).await?;
-                Ok((accepted.0.expect_unchanged(&owner), accepted.1))
+                let (txn, accepted) =
+                    self.accept(context, &change, &place, (&offer, obstacles), instance).await?;
+                Ok((owner.iter().fold(txn, Txn::expect_unchanged), accepted))
             })
             .await
     }
@@ -82,7 +86,7 @@ impl Instances {
         context: &Context,
         change: &Change,
         place: &Placement,
-        offer: &Offer<'_>,
+        (offer, mut obstacles): (&Offer<'_>, Obstacles),
         instance: Instance,
     ) -> Result<(Txn, Accepted), AppError> {
         let store = &self.core.store;
@@ -95,16 +99,24 @@ impl Instances {
             return Err(AppError::invalid("instance.bill_to", "there is no such bill-to under this member"));
         }
         must_be_known(store, &instance.cluster, "instance.plan", &offer.footprint).await?;
-        let account = place
-            .account
-            .value
-            .admit(&instance.name(), offer.footprint.clone())
-            .map_err(|error| reserve_error(member, &instance.cluster, error))?;
+        let account = place.account.value.admit(&instance.name(), offer.footprint.clone());
+        let account =
+            obstacles.note(account.map_err(|error| reserve_error(member, &instance.cluster, error)))?;
         let money = Ledgers::load(store, (member, &instance.bill_to), context.now).await?.commit(
             &instance.name(),
             &charge_of_instance(&instance.footprint),
             context.now,
-        )?;
+        );
+        let money = obstacles.note(money)?;
+        let subject = Subject {
+            amounts: offer.footprint.clone(),
+            before: Resources::ZERO,
+            workspace: false,
+            footprint: offer.plan.footprint.clone(),
+            account: account.as_ref().unwrap_or(&place.account.value),
+        };
+        let mut preview = preview(store, &subject, context.now).await?;
+        preview.obstacles = obstacles.end(change.validate_only)?;
         let desired_key = keys::desired_instance(&instance.cluster, member, &instance.tenant, &instance.id);
         let tenant = Tenant { update_time: context.now, ..place.tenant.value.clone() };
         let desired_tenant = place.with_footprint(&instance.id, Some(offer.footprint.clone()))?;
@@ -116,6 +128,9 @@ impl Instances {
             instance.generation,
             context.now,
         );
+        let (Some(account), Some(money)) = (account, money) else {
+            return Ok((Txn::new(), Accepted { operation, preview }));
+        };
         let summary = format!("{} {} Plan {}", instance.offering, instance.version, instance.plan);
         let txn = place
             .write(tenant, desired_tenant, &account, false)
@@ -126,14 +141,6 @@ impl Instances {
             .put(&keys::operation(member, &operation.id), &operation)
             .and(money)
             .and(change.audit(context.row.rpc, Some(member), &instance.name(), summary, ""));
-        let subject = Subject {
-            amounts: offer.footprint.clone(),
-            before: Resources::ZERO,
-            workspace: false,
-            footprint: offer.plan.footprint.clone(),
-            account: &account,
-        };
-        let preview = preview(store, &subject, context.now).await?;
         Ok((txn, Accepted { operation, preview }))
     }
 }
