@@ -41,13 +41,14 @@ fmt: ## formats the Rust code
 lint: ## clippy, warnings are errors
 	@.ci/stages lint
 
-soak: ## the long forms of what `make test` runs with a few seeds: mutated requests, abuse of HTTP/2, killed programs (about an hour)
+soak: ## the long forms of what `make test` runs with a few seeds: mutated requests, abuse of HTTP/2, killed programs, the quota's ledger (hours)
 	@ALLMENDE_MUTATIONS=10000 ALLMENDE_ABUSE_SECONDS=20 cargo test --locked -p allmende-api --test mutations --test abuse -- --nocapture
 	@ALLMENDE_SEEDS=$${ALLMENDE_SEEDS:-20} $(MAKE) --no-print-directory faults
-
+	@ALLMENDE_QUOTA_HISTORIES=500 cargo test --locked -p allmende-store --test linearizability -- --nocapture
+	@ALLMENDE_QUOTA_OPERATIONS=$${ALLMENDE_QUOTA_OPERATIONS:-100000} cargo test --locked -p allmende-tests --test quota -- --nocapture
 
 fuzz: ## libFuzzer on every decoder, ALLMENDE_FUZZ_SECONDS (60) each; a short form is part of `make test`
 	@fuzz/run
 
-bench: ## measures, where bench/run exists
-	@if [ -x bench/run ]; then bench/run; else echo "there are no benchmarks yet"; fi
+bench: ## measures reads, previews and reservations beside their floors; writes bench/RESULTS.md (builds for some minutes first)
+	@bench/run

@@ -75,8 +75,8 @@ impl Fault {
     /// Draws a moment of the API.
     pub fn api(seed: u64, work: Work) -> Self {
         let mut draw = Draw::new(seed, "api");
-        // Every change takes three requests at least: rights, what it is about, the transaction.
-        let (call, request) = (draw.from_one_to(work.calls), draw.from_one_to(5));
+        // Every change takes two requests at least: how far the store is, and the transaction.
+        let (call, request) = (draw.from_one_to(work.calls), draw.from_one_to(3));
         Self::Api(Moment { call, request, lost: lost(&mut draw) })
     }
 

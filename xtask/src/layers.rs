@@ -27,7 +27,7 @@ const ETCD: &str = "etcd-client";
 const TEST_KIT: &str = "allmende-testkit";
 
 /// Crates that hold tests alone: for them a normal dependency on the test kit is a test's dependency.
-const TESTS_ONLY: &[&str] = &["allmende-decoders", "allmende-tests"];
+const TESTS_ONLY: &[&str] = &["allmende-bench", "allmende-decoders", "allmende-tests"];
 
 /// All that the pure domain may use from outside.
 const DOMAIN_EXTERNAL: &[&str] = &["jiff", "serde", "thiserror"];
@@ -150,6 +150,12 @@ const LAYERS: &[Layer] = &[
         ],
         never: &[],
         reason: "it feeds any bytes to the decoders of all of them, and nothing that runs in production may know it",
+    },
+    Layer {
+        name: "allmende-bench",
+        may_use: &["allmende-domain", "allmende-identity", "allmende-proto", "allmende-store", TEST_KIT],
+        never: &["allmende-api", "allmende-operator", "allmende-billing"],
+        reason: "it measures the programs from outside, and the store as the API uses it",
     },
     Layer { name: "xtask", may_use: &[], never: &[KUBERNETES, ETCD], reason: "checks must build in seconds" },
 ];

@@ -8,6 +8,7 @@
 mod amounts;
 mod budget;
 mod guide;
+mod neighbours;
 mod preview;
 #[path = "../support/mod.rs"]
 mod support;

@@ -31,6 +31,9 @@ pub struct Store {
     pub(crate) committer: Option<Arc<Committer>>,
 }
 
+/// Largest page: more than as many values of the largest size that is usual.
+const PAGE_BYTES_MAX: usize = 256 << 20;
+
 /// Between two tries of [`Store::connect_within`].
 const CONNECT_EVERY: Duration = Duration::from_millis(500);
 
@@ -259,7 +262,8 @@ impl Store {
         if let Some(Revision(revision)) = at {
             options = options.with_revision(revision);
         }
-        let response = self.client.kv_client().get(begin, Some(options)).await.map_err(StoreError::read)?;
+        let mut client = self.client.kv_client().max_decoding_message_size(PAGE_BYTES_MAX);
+        let response = client.get(begin, Some(options)).await.map_err(StoreError::read)?;
         let revision = Revision(response.header().map_or(0, etcd_client::ResponseHeader::revision));
         Self::read_at(revision)?;
         let rows = response.kvs().iter().map(versioned).collect::<Result<_, _>>()?;

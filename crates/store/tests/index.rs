@@ -205,6 +205,28 @@ async fn a_store_larger_than_the_room_is_read_from_etcd() {
 }
 
 #[tokio::test]
+async fn all_of_a_large_store_is_loaded() {
+    let etcd = TestEtcd::start().await;
+    let writer = open(etcd.endpoint()).await;
+    let all: Vec<String> = (0..2_500).map(|n| format!("c-{n}")).collect();
+    for some in all.chunks(100) {
+        // Pages of such values are larger than what a gRPC client takes by itself.
+        let large = |id: &str| Cluster { display_name: "x".repeat(10_000), ..cluster(id, 1) };
+        let put = |txn: Txn, id: &String| txn.put(&keys::cluster(&id.parse().unwrap()), &large(id));
+        writer.commit(some.iter().fold(Txn::new(), put)).await.unwrap();
+    }
+    assert_eq!(writer.snapshot(&keys::clusters()).await.unwrap().0.len(), all.len());
+    let reader = indexed(etcd.endpoint()).await;
+    // And the store's own identity.
+    assert_eq!(state(&reader).rows, all.len() + 1);
+    assert!(state(&reader).bytes > all.len() * 10_000, "{:?}", state(&reader));
+    for id in ["c-0", "c-999", "c-1000", "c-2499"] {
+        assert_eq!(cpu(&reader, id, Freshness::Session(None)).await, Some(1), "{id}");
+    }
+    assert_eq!(state(&reader).fallbacks, 0);
+}
+
+#[tokio::test]
 async fn a_compacted_watch_is_followed_by_a_read_of_everything() {
     let etcd = TestEtcd::start().await;
     let relay = Relay::to(&etcd.endpoint()).await;

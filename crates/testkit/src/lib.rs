@@ -2,7 +2,9 @@
 
 pub mod ca;
 pub mod etcd;
+pub mod history;
 pub mod issuer;
+#[cfg(feature = "kubernetes")]
 pub mod kubernetes;
 pub mod log;
 pub mod oidc;

@@ -15,7 +15,7 @@ use super::{Inner, rows::Rows};
 use crate::{error::StoreError, key::Revision, keys};
 
 /// Rows that one request of the first read asks for.
-const PAGE: i64 = 1_000;
+const PAGE: i64 = 500;
 /// Pause after a failure.
 const AGAIN: Duration = Duration::from_millis(200);
 /// When nobody waits, etcd is asked this often whether something was missed.
@@ -24,7 +24,7 @@ const IDLE: Duration = Duration::from_millis(500);
 const WANTED: Duration = Duration::from_millis(5);
 /// The same once more, when the answer does not come.
 const ASKED: Duration = Duration::from_millis(50);
-/// Largest response of the watch: after a pause etcd sends up to a thousand revisions in one.
+/// Largest response: a page of large values, and after a pause of the watch up to a thousand revisions.
 const RESPONSE_MAX: usize = 256 << 20;
 
 /// The last value that came, to know the store again after a lost connection.
@@ -52,9 +52,11 @@ enum Ended {
 
 /// Runs until its task ends.
 pub(super) async fn keep(inner: Arc<Inner>) {
+    let mut told = String::new();
     loop {
         match inner.load().await {
             Ok(mut mark) => {
+                told.clear();
                 let ended = inner.follow(&mut mark).await;
                 inner.empty();
                 if matches!(ended, Ended::TooLarge) {
@@ -67,7 +69,13 @@ pub(super) async fn keep(inner: Arc<Inner>) {
                 inner.empty();
                 return;
             }
-            Err(error) => tracing::warn!(%error, "the index could not be read"),
+            Err(error) => {
+                let text = error.to_string();
+                if text != told {
+                    tracing::warn!(%error, "the index cannot be read right now: reads go to etcd");
+                    told = text;
+                }
+            }
         }
         tokio::time::sleep(AGAIN).await;
     }
@@ -79,11 +87,11 @@ impl Inner {
         self.went_back.store(false, Ordering::SeqCst);
         let mut rows = Rows::default();
         let (mut at, mut mark): (i64, Option<Mark>) = (0, None);
+        let mut client = self.client.kv_client().max_decoding_message_size(RESPONSE_MAX);
         for (mut begin, end) in keys::hot_spans() {
             loop {
                 let options = GetOptions::new().with_range(end.clone()).with_limit(PAGE).with_revision(at);
-                let response =
-                    self.client.kv_client().get(begin, Some(options)).await.map_err(StoreError::read)?;
+                let response = client.get(begin, Some(options)).await.map_err(StoreError::read)?;
                 if at == 0 {
                     at = response.header().map_or(0, etcd_client::ResponseHeader::revision);
                 }

@@ -112,3 +112,76 @@ impl Rows {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use allmende_domain::ids::{ClusterId, MemberId};
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+    use crate::keys;
+
+    /// Names that begin alike: few letters, and what sorts around them.
+    fn alike() -> impl Strategy<Value = MemberId> {
+        "a[ab0-]{1,3}[ab0]".prop_map(|id| id.parse().expect("an id"))
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_gives_all_of_a_member_and_nothing_of_another(
+            members in vec(alike(), 1..12),
+            clusters in vec("c[ab0]{0,2}", 1..6),
+            after in any::<proptest::sample::Index>(),
+            limit in 1_usize..8,
+        ) {
+            let clusters: Vec<ClusterId> = clusters.iter().map(|id| id.parse().expect("an id")).collect();
+            let mut rows = Rows::default();
+            let mut all = BTreeSet::new();
+            for member in &members {
+                for cluster in &clusters {
+                    let raw = keys::account(member, cluster).raw().to_owned();
+                    rows.put(&raw, b"x", Revision(1));
+                    all.insert((member.clone(), raw));
+                }
+            }
+            let raws: Vec<&String> = all.iter().map(|(_, raw)| raw).collect();
+            let from: &String = raws[after.index(raws.len())];
+            for member in &members {
+                let range = keys::accounts(member);
+                let own: Vec<&String> = all.iter().filter(|(of, _)| of == member).map(|(_, raw)| raw).collect();
+                let found = rows.range((range.prefix(), &range.end()), None, usize::MAX);
+                prop_assert_eq!(found.iter().map(|(raw, _)| raw).collect::<Vec<_>>(), own.clone());
+                // A page goes on in the member's own range, whosever key the token names.
+                let page = rows.range((range.prefix(), &range.end()), Some(from), limit);
+                let rest: Vec<&String> = match own.contains(&from) {
+                    true => own.into_iter().filter(|raw| *raw > from).collect(),
+                    false => own,
+                };
+                let expected: Vec<&String> = rest.into_iter().take(limit).collect();
+                prop_assert_eq!(page.iter().map(|(raw, _)| raw).collect::<Vec<_>>(), expected);
+            }
+            let whole = keys::accounts_all();
+            let found = rows.range((whole.prefix(), &whole.end()), None, usize::MAX);
+            prop_assert_eq!(found.len(), all.len());
+        }
+
+        #[test]
+        fn the_room_that_rows_take_is_that_of_what_is_left(writes in vec((0_u8..4, vec(any::<u8>(), 0..20)), 0..40)) {
+            let (mut rows, mut left) = (Rows::default(), BTreeMap::new());
+            for (key, value) in writes {
+                let raw = format!("/k/{key}");
+                if value.is_empty() {
+                    rows.delete(&raw);
+                    left.remove(&raw);
+                } else {
+                    rows.put(&raw, &value, Revision(1));
+                    left.insert(raw, value);
+                }
+            }
+            let expected: usize = left.iter().map(|(raw, value)| raw.len() + value.len() + ROW_BYTES).sum();
+            prop_assert_eq!((rows.len(), rows.bytes()), (left.len(), expected));
+        }
+    }
+}
