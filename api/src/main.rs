@@ -3,12 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use allmende_api::{
+    app::{loan::LoanKeeper, pool::PoolKeeper},
     authn::Issuers,
     clock::SystemClock,
     config::Config,
     key_ages,
     metrics::ApiMetrics,
     server::{Listeners, Parts, serve},
+    service::Apps,
     wiring,
 };
 use allmende_evidence::SigningKey;
@@ -64,7 +66,7 @@ async fn main() -> anyhow::Result<()> {
     let mut apps = apps.with_processing_agreements(config.require_processing_agreement);
     let keeper = apps.audits.keeper(audit_key(&config)?);
     tokio::spawn(keeper.clone().run(drain.clone()));
-    tokio::spawn(apps.holdings.keeper().run(drain.clone()));
+    keep_quota(&apps, &drain);
     apps.certificates.signer = config.signer();
     apps.certificates.life = jiff::SignedDuration::from_hours(config.cluster_certificate_hours);
     let listeners = Listeners {
@@ -101,6 +103,13 @@ async fn main() -> anyhow::Result<()> {
         Err(_) => tracing::warn!("the last refused attempts were not written in time"),
     }
     outcome
+}
+
+/// What time does to the quota: levels that are crossed, loans, and divisions of the pool.
+fn keep_quota(apps: &Apps, drain: &CancellationToken) {
+    tokio::spawn(apps.holdings.keeper().run(drain.clone()));
+    tokio::spawn(LoanKeeper::new(apps.loans.core.clone()).run(drain.clone()));
+    tokio::spawn(PoolKeeper::new(apps.pools.core.clone()).run(drain.clone()));
 }
 
 /// The key that signs the audit's heads. A path that holds none is an error: a typing mistake must not end the sealing silently.

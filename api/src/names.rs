@@ -4,7 +4,10 @@
 //! that a probe learns nothing from the form of the refusal. Fields that *create* a name are checked with INVALID_ARGUMENT instead.
 
 use allmende_domain::{
-    ids::{BillToId, ClusterId, GrantId, InstanceId, MemberId, OfferingId, OperationId, TenantId},
+    ids::{
+        BillToId, ClusterId, GrantId, InstanceId, LoanId, MemberId, OfferingId, OperationId, PoolRuleId,
+        TenantId,
+    },
     quota::projection::BudgetYear,
 };
 
@@ -86,6 +89,24 @@ pub fn operation(name: &str) -> Result<(MemberId, OperationId), AppError> {
 pub fn entitlement(name: &str) -> Result<(MemberId, ClusterId), AppError> {
     let [member, cluster] = split(name, ["members", "entitlements"])?;
     Ok((id(member, name)?, id(cluster, name)?))
+}
+
+/// `members/{member}/loans/{loan}`.
+pub fn loan(name: &str) -> Result<(MemberId, LoanId), AppError> {
+    let [member, loan] = split(name, ["members", "loans"])?;
+    Ok((id(member, name)?, id(loan, name)?))
+}
+
+/// `poolRules/{pool_rule}`.
+pub fn pool_rule(name: &str) -> Result<PoolRuleId, AppError> {
+    let [rule] = split(name, ["poolRules"])?;
+    id(rule, name)
+}
+
+/// `poolRules/{pool_rule}/runs/{effective_date}`.
+pub fn pool_run(name: &str) -> Result<(PoolRuleId, jiff::civil::Date), AppError> {
+    let [rule, day] = split(name, ["poolRules", "runs"])?;
+    Ok((id(rule, name)?, day.parse().map_err(|_| AppError::not_found(name))?))
 }
 
 /// `members/{member}/invoices/{invoice}`: the invoice part is checked by who looks it up.

@@ -26,7 +26,7 @@ use crate::{
     metrics::ApiMetrics,
     service::{
         Apps, AuditApi, BillingApi, BudgetApi, CatalogApi, CertificateApi, ClusterApi, InstanceApi,
-        InvoiceApi, MemberApi, OperationApi, QuotaApi, TenantApi, UsageApi,
+        InvoiceApi, LoanApi, MemberApi, OperationApi, PoolApi, QuotaApi, TenantApi, UsageApi,
     },
     tls_metrics,
 };
@@ -157,6 +157,8 @@ fn router(
         .add_service(service!(v1::tenant_service_server::TenantServiceServer<TenantApi>, TenantApi))
         .add_service(service!(v1::quota_service_server::QuotaServiceServer<QuotaApi>, QuotaApi))
         .add_service(service!(v1::budget_service_server::BudgetServiceServer<BudgetApi>, BudgetApi))
+        .add_service(service!(v1::loan_service_server::LoanServiceServer<LoanApi>, LoanApi))
+        .add_service(service!(v1::pool_service_server::PoolServiceServer<PoolApi>, PoolApi))
         .add_service(service!(v1::catalog_service_server::CatalogServiceServer<CatalogApi>, CatalogApi))
         .add_service(service!(v1::instance_service_server::InstanceServiceServer<InstanceApi>, InstanceApi))
         .add_service(service!(

@@ -157,7 +157,8 @@ pub(crate) fn public_text(error: &AppError) -> String {
             format!("{subject}: {}. The cooperative's operator can raise the entitlement", texts(shortfalls))
         }
         AppError::QuotaBarred { subject, shortfalls, bar } => {
-            format!("{subject}: {}. {}", texts(shortfalls), bar_text(bar))
+            // First what stands in the way: the numbers are in the details too, and a long text is cut.
+            format!("{subject}: {}: {}", bar_text(bar), texts(shortfalls))
         }
         AppError::BudgetExceeded { budget, excess } => budget_text(budget, excess),
         AppError::Unauthenticated => {
@@ -196,14 +197,12 @@ fn texts(shortfalls: &[QuotaShortfall]) -> String {
 
 fn bar_text(bar: &QuotaBar) -> String {
     match bar {
-        QuotaBar::OverEntitlement { resolve_by } => format!(
-            "More is reserved than the entitlement that was decided: what runs goes on, and nothing grows before it has \
-             come down, by {resolve_by} at the latest"
-        ),
-        QuotaBar::LoanRecalled { loans } => format!(
-            "It would be on what a lender has called back ({}): nothing new is ordered on it; shrink, and give it back",
-            loans.join(", ")
-        ),
+        QuotaBar::OverEntitlement { resolve_by } => {
+            format!("over its entitlement, to come down by {resolve_by}; nothing grows before")
+        }
+        QuotaBar::LoanRecalled { loans } => {
+            format!("a loan was called back, and nothing new is ordered on it ({})", loans.join(", "))
+        }
     }
 }
 

@@ -178,6 +178,7 @@ async fn platform(story: &mut Story) {
         ..Default::default()
     };
     story.change("QuotaService/SetEntitlement", OPERATOR, &request).await;
+    commons(story).await;
     let offering = support::offering("1.0.0");
     story.change("CatalogService/PublishOfferingVersion", OPERATOR, &offering).await;
     budget(story).await;
@@ -232,6 +233,98 @@ async fn budget(story: &mut Story) {
         ..Default::default()
     };
     story.change("BudgetService/SetBudget", LEMGO, &request).await;
+}
+
+/// Loans and the division of the pool.
+async fn commons(story: &mut Story) {
+    let (lemgo, second) = ("members/m-05766044", "allmende://principal/zweite");
+    let (wiehl, third) = ("members/m-05374048", "allmende://principal/dritte");
+    support::create_member(&story.api, "05374048", "05374048-33").await.unwrap();
+    for (member, identity, principal) in [(lemgo, LEMGO, second), (wiehl, support::WIEHL, third)] {
+        let grant =
+            v1::Grant { principal: principal.into(), role: v1::Role::Approver.into(), ..Default::default() };
+        let request =
+            v1::CreateGrantRequest { parent: member.into(), grant: Some(grant), ..Default::default() };
+        let mut members = v1::member_service_client::MemberServiceClient::new(story.api.channel(identity));
+        members.create_grant(request).await.unwrap();
+    }
+    let offer = |until: &str| v1::OfferLoanRequest {
+        parent: lemgo.into(),
+        loan: Some(v1::Loan {
+            cluster: "clusters/local-1".into(),
+            amount: Some(v1::Resources { pods: 2, ..Default::default() }),
+            from: "2026-11-24".into(),
+            until: until.into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    // One is refused, one taken back, one called back and returned, one is overdue.
+    let mut loans = v1::loan_service_client::LoanServiceClient::new(story.api.channel(LEMGO));
+    let mut names = Vec::new();
+    for until in ["2026-12-01", "2026-12-02", "2026-12-03", "2026-12-04"] {
+        let name = loans.offer_loan(offer(until)).await.unwrap().into_inner().name;
+        names.push((name.clone(), name.replace(lemgo, wiehl)));
+    }
+    story.change("LoanService/OfferLoan", LEMGO, &offer("2026-12-05")).await;
+    let with_reason = |name: &str| v1::RecallLoanRequest {
+        name: name.into(),
+        reason: "Eigenbedarf".into(),
+        ..Default::default()
+    };
+    story.change("LoanService/RefuseLoan", second, &with_reason(&names[0].0)).await;
+    story.change("LoanService/WithdrawLoan", LEMGO, &named(&names[1].0)).await;
+    story.change("LoanService/ApproveLoan", second, &named(&names[2].0)).await;
+    story.change("LoanService/TakeLoan", support::WIEHL, &named(&names[2].1)).await;
+    let approve = |name: &str| v1::ApproveLoanRequest { name: name.into(), ..Default::default() };
+    let mut thirds = v1::loan_service_client::LoanServiceClient::new(story.api.channel(third));
+    thirds.approve_loan(approve(&names[2].1)).await.unwrap();
+    story.change("LoanService/RecallLoan", LEMGO, &with_reason(&names[2].0)).await;
+    story.change("LoanService/ReturnLoan", support::WIEHL, &named(&names[2].1)).await;
+    let mut seconds = v1::loan_service_client::LoanServiceClient::new(story.api.channel(second));
+    seconds.approve_loan(approve(&names[3].0)).await.unwrap();
+    let take = v1::TakeLoanRequest { name: names[3].1.clone(), ..Default::default() };
+    let mut wiehls = v1::loan_service_client::LoanServiceClient::new(story.api.channel(support::WIEHL));
+    wiehls.take_loan(take).await.unwrap();
+    thirds.approve_loan(approve(&names[3].1)).await.unwrap();
+    let keeper = allmende_api::app::loan::LoanKeeper::new(story.api.audits.core.clone());
+    story.api.set_clock("2026-12-05T10:00:00Z");
+    keeper.pass("2026-12-05T10:00:00Z".parse().unwrap()).await.unwrap();
+    let decide = v1::DecideOverdueLoanRequest {
+        name: names[3].0.clone(),
+        decision: Some(v1::decide_overdue_loan_request::Decision::ExtendUntil("2026-12-20".into())),
+        reason: "Umzug".into(),
+        ..Default::default()
+    };
+    story.change("LoanService/DecideOverdueLoan", OPERATOR, &decide).await;
+    wiehls
+        .return_loan(v1::ReturnLoanRequest { name: names[3].1.clone(), ..Default::default() })
+        .await
+        .unwrap();
+    story.api.set_clock("2026-11-24T10:00:00Z");
+    // Who has loans that have not come to an end does not leave.
+    let all = v1::ListLoansRequest { parent: lemgo.into(), ..Default::default() };
+    for loan in loans.list_loans(all).await.unwrap().into_inner().loans {
+        if loan.state() == v1::loan::State::Offered {
+            let withdraw = v1::WithdrawLoanRequest { name: loan.name, ..Default::default() };
+            loans.withdraw_loan(withdraw).await.unwrap();
+        }
+    }
+    let part = v1::PoolRulePart {
+        basis: v1::pool_rule_part::Basis::Equal.into(),
+        permille: 1_000,
+        ..Default::default()
+    };
+    let rule = v1::PoolRule {
+        valid_from: "2026-11-01".into(),
+        resolution: "GV 1".into(),
+        parts: vec![part],
+        ..Default::default()
+    };
+    let request =
+        v1::CreatePoolRuleRequest { pool_rule_id: "r".into(), pool_rule: Some(rule), ..Default::default() };
+    story.change("PoolService/CreatePoolRule", OPERATOR, &request).await;
+    story.change("PoolService/ApplyPoolRule", OPERATOR, &named("poolRules/r")).await;
 }
 
 async fn billing(story: &mut Story) {

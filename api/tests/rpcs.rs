@@ -112,7 +112,25 @@ async fn furnished() -> (Api, Known) {
     };
     let mut budgets = v1::budget_service_client::BudgetServiceClient::new(api.channel(LEMGO));
     budgets.set_budget(budget).await.unwrap();
+    known.loan = offered_loan(&api).await;
     (api, known)
+}
+
+/// A loan that the orderer offered: it waits for another person.
+async fn offered_loan(api: &Api) -> String {
+    let loan = v1::Loan {
+        cluster: "clusters/local-1".into(),
+        amount: Some(v1::Resources { pods: 1, ..Default::default() }),
+        from: "2026-11-24".into(),
+        until: "2026-12-31".into(),
+        ..Default::default()
+    };
+    let request =
+        v1::OfferLoanRequest { parent: format!("members/{OWNER}"), loan: Some(loan), ..Default::default() };
+    let channel = api.channel("allmende://principal/orderer");
+    let mut loans = v1::loan_service_client::LoanServiceClient::new(channel);
+    let offered = loans.offer_loan(request).await.unwrap().into_inner();
+    offered.name.rsplit('/').next().unwrap().to_owned()
 }
 
 /// RPCs of members about objects that this world does not have.

@@ -187,6 +187,14 @@ fn hint(reason: &str, code: Code, lang: Lang) -> Option<&'static str> {
             "weniger anfordern, Platz schaffen (allmende quota reservations), oder den Anspruch von der Genossenschaft erhöhen lassen",
             "ask for less, free something (allmende quota reservations), or have the cooperative raise the entitlement",
         ),
+        ("OVER_ENTITLEMENT", _) => (
+            "auf den beschlossenen Anspruch verkleinern (allmende quota show), oder von einem Mitglied leihen (allmende loan list --offers)",
+            "come down to what was decided (allmende quota show), or borrow from a member (allmende loan list --offers)",
+        ),
+        ("LOAN_RECALLED", _) => (
+            "verkleinern und zurückgeben (allmende loan return), oder ein anderes Angebot nehmen (allmende loan list --offers)",
+            "shrink and give it back (allmende loan return), or take another offer (allmende loan list --offers)",
+        ),
         ("STALE_ETAG", _) => ("neu lesen und wiederholen", "read again and repeat"),
         ("REQUEST_ID_REUSED", _) => ("ohne --request-id wiederholen", "repeat without --request-id"),
         ("WATERMARK_MISSING", _) => (

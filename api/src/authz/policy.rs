@@ -63,6 +63,10 @@ const OPERATOR_AFTER_GRACE: Allow = Allow::AfterGrace(Role::CooperativeOperator)
 const DELETE_INSTANCE: &[Allow] = &[ORDERER, ADMIN, OPERATOR_AFTER_GRACE];
 /// Deleting a tenant: the same.
 const DELETE_TENANT: &[Allow] = &[ADMIN, OPERATOR_AFTER_GRACE];
+/// Lending and borrowing: one of the member asks, another one agrees.
+const LEND: &[Allow] = &[ORDERER, APPROVER, ADMIN];
+/// The second pair of eyes.
+const SECOND_EYES: &[Allow] = &[APPROVER, ADMIN];
 const MEMBER_ADMIN: &[Allow] = &[ADMIN, OPERATOR];
 /// Money of the member.
 const MONEY_READ: &[Allow] = &[VIEWER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, TREASURER, COOPERATIVE_AUDITOR];
@@ -125,6 +129,22 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.BudgetService/GetBudget", allow: BUDGET_READ },
     Row { rpc: "allmende.v1.BudgetService/ListBudgets", allow: BUDGET_READ },
     Row { rpc: "allmende.v1.BudgetService/RecountBudget", allow: SPEND },
+    Row { rpc: "allmende.v1.LoanService/OfferLoan", allow: LEND },
+    Row { rpc: "allmende.v1.LoanService/TakeLoan", allow: LEND },
+    Row { rpc: "allmende.v1.LoanService/ApproveLoan", allow: SECOND_EYES },
+    Row { rpc: "allmende.v1.LoanService/RefuseLoan", allow: SECOND_EYES },
+    Row { rpc: "allmende.v1.LoanService/WithdrawLoan", allow: LEND },
+    Row { rpc: "allmende.v1.LoanService/RecallLoan", allow: LEND },
+    Row { rpc: "allmende.v1.LoanService/ReturnLoan", allow: LEND },
+    Row { rpc: "allmende.v1.LoanService/DecideOverdueLoan", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.LoanService/GetLoan", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.LoanService/ListLoans", allow: PLATFORM_READ },
+    Row { rpc: "allmende.v1.PoolService/CreatePoolRule", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.PoolService/GetPoolRule", allow: KNOWN },
+    Row { rpc: "allmende.v1.PoolService/ListPoolRules", allow: KNOWN },
+    Row { rpc: "allmende.v1.PoolService/PreviewDivision", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.PoolService/ApplyPoolRule", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.PoolService/GetPoolRun", allow: COOPERATIVE },
     Row { rpc: "allmende.v1.CatalogService/GetOffering", allow: KNOWN },
     Row { rpc: "allmende.v1.CatalogService/ListOfferings", allow: KNOWN },
     Row { rpc: "allmende.v1.CatalogService/PublishOfferingVersion", allow: OPERATOR_ONLY },

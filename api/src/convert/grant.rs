@@ -26,7 +26,7 @@ fn read_role(value: i32) -> Option<Role> {
     }
 }
 
-fn write_role(role: Role) -> v1::Role {
+pub(super) fn write_role(role: Role) -> v1::Role {
     match role {
         Role::Viewer => v1::Role::Viewer,
         Role::Orderer => v1::Role::Orderer,

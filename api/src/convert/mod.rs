@@ -1,5 +1,6 @@
 //! Messages ⇄ domain. Reading collects all wrong fields; writing cannot fail.
 
+pub mod approval;
 pub mod audit;
 pub mod billing;
 pub mod budget;
@@ -9,8 +10,10 @@ pub mod fields;
 pub mod grant;
 pub mod instance;
 pub mod invoice;
+pub mod loan;
 pub mod member;
 pub mod operation;
+pub mod pool;
 pub mod preflight;
 pub mod quota;
 pub mod resources;

@@ -8,8 +8,10 @@ mod certificate;
 mod cluster;
 mod instance;
 mod invoice;
+mod loan;
 mod member;
 mod operation;
+mod pool;
 mod quota;
 mod tenant;
 mod usage;
@@ -34,8 +36,10 @@ pub use certificate::CertificateApi;
 pub use cluster::ClusterApi;
 pub use instance::InstanceApi;
 pub use invoice::InvoiceApi;
+pub use loan::LoanApi;
 pub use member::MemberApi;
 pub use operation::OperationApi;
+pub use pool::PoolApi;
 pub use quota::QuotaApi;
 pub use tenant::TenantApi;
 pub use usage::UsageApi;
@@ -70,6 +74,7 @@ impl Apps {
     pub fn with_processing_agreements(mut self, needed: bool) -> Self {
         self.tenants.core.needs_processing_agreement = needed;
         self.instances.core.needs_processing_agreement = needed;
+        self.loans.core.needs_processing_agreement = needed;
         self
     }
 }
@@ -95,6 +100,10 @@ pub struct Apps {
     pub holdings: app::holdings::Holdings,
     /// Limits of money.
     pub budgets: app::budget::Budgets,
+    /// Loans.
+    pub loans: app::loan::Loans,
+    /// The division of the pool.
+    pub pools: app::pool::Pools,
     /// The catalogue.
     pub catalog: app::catalog::Catalog,
     /// Service instances.

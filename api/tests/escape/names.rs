@@ -17,7 +17,7 @@ pub async fn try_all(world: &World, table: &mut Table) {
 
 fn known(world: &World) -> Known {
     let last = |name: &str| name.rsplit('/').next().unwrap().to_owned();
-    Known { grant: last(&world.grant), operation: last(&world.operation) }
+    Known { grant: last(&world.grant), operation: last(&world.operation), loan: probe::UUID.to_owned() }
 }
 
 fn of_members() -> impl Iterator<Item = probe::Rpc> {

@@ -8,7 +8,9 @@
 mod amounts;
 mod budget;
 mod guide;
+mod loans;
 mod neighbours;
+mod pool;
 mod preview;
 #[path = "../support/mod.rs"]
 mod support;

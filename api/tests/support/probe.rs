@@ -19,6 +19,7 @@ pub struct Rpc {
 pub struct Known {
     pub grant: String,
     pub operation: String,
+    pub loan: String,
 }
 
 /// All of them, in the order of the contract.
@@ -70,6 +71,10 @@ impl Rpc {
             "GetOperation" => of_member(&format!("/operations/{}", known.operation)),
             "GetEntitlement" | "SetEntitlement" => of_member("/entitlements/local-1"),
             "GetInvoice" | "GetInvoiceDocument" => of_member("/invoices/2026-000001"),
+            "OfferLoan" => of_member(""),
+            "GetPoolRun" => "poolRules/none/runs/2026-11-01".to_owned(),
+            _ if method.ends_with("Loan") => of_member(&format!("/loans/{}", known.loan)),
+            _ if self.name.contains(".PoolService/") => "poolRules/none".to_owned(),
             "GetCluster"
             | "UpdateClusterCapacity"
             | "FollowDesiredState"

@@ -1,13 +1,17 @@
 //! `allmende cluster`.
 
+use std::path::PathBuf;
+
 use allmende_proto::v1::{
-    Cluster, CreateClusterRequest, GetClusterRequest, ListClustersRequest, UpdateClusterCapacityRequest,
+    Cluster, CreateClusterRequest, GetClusterRequest, ListClustersRequest, ShrinkPlan,
+    UpdateClusterCapacityRequest,
 };
 use clap::Subcommand;
 
 use super::{certificate, preflight};
 use crate::{
     arguments::ChangeArgs,
+    document,
     failure::Failure,
     quantity::ResourceArgs,
     session::{Session, change, list, read, under},
@@ -49,14 +53,19 @@ pub(crate) enum Command {
         change: ChangeArgs,
     },
     /// Sets what can be given out; amounts that are not named stay
-    #[command(
-        after_help = "Examples:\n  allmende cluster set-capacity local-1 --cpu 96 --memory 384Gi --dry-run"
-    )]
+    #[command(after_help = "Examples:
+  allmende cluster set-capacity local-1 --cpu 96 --memory 384Gi --dry-run
+  allmende cluster set-capacity local-1 --cpu 32 --plan plan.yaml
+The plan is for less than what is promised:
+  {resolution: V-3/2026, resolveBy: 2027-03-31, shrink: [{member: members/m-05766044, guaranteed: {cpuMilli: 8000}}]}")]
     SetCapacity {
         /// Its id
         id: String,
         #[command(flatten)]
         capacity: ResourceArgs,
+        /// Who comes down to what, and until when: a ShrinkPlan as YAML or JSON
+        #[arg(long, value_name = "FILE")]
+        plan: Option<PathBuf>,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -88,7 +97,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
                 .printer
                 .one(&change(session.clusters().create_cluster(session.call(request)), &request_id).await?)
         }
-        Command::SetCapacity { id, capacity, change: args } => {
+        Command::SetCapacity { id, capacity, plan, change: args } => {
             if capacity.is_empty() {
                 return Err(Failure::Usage(
                     "nothing to change: say --cpu, --memory, --storage or --pods".to_owned(),
@@ -100,6 +109,7 @@ pub(crate) async fn run(command: Command, session: &Session) -> Result<(), Failu
                 name: present.name,
                 capacity: Some(capacity.over(present.capacity.unwrap_or_default())),
                 etag: present.etag,
+                plan: plan.map(|file| document::read_one::<ShrinkPlan>(&file)).transpose()?,
                 request_id: request_id.clone(),
                 validate_only: args.dry_run,
             };

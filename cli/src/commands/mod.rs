@@ -16,11 +16,13 @@ mod grant;
 mod instance;
 mod invoice;
 mod kubectl;
+mod loan;
 mod login;
 mod member;
 mod obstacle;
 mod offering;
 mod operation;
+mod pool;
 mod preflight;
 mod quota;
 mod quota_usage;
@@ -64,6 +66,12 @@ pub(crate) enum Command {
     /// What may be spent in a year, and what is committed (Haushalt)
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Loans of idle entitlement between members (Leihen)
+    #[command(subcommand)]
+    Loan(loan::Command),
+    /// How the pool is divided (Verteilung)
+    #[command(subcommand)]
+    Pool(pool::Command),
     /// A member's places on the clusters (Mandanten)
     #[command(subcommand)]
     Tenant(tenant::Command),
@@ -127,6 +135,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Store(command) => store::run(command, session).await,
         Command::Quota(command) => quota::run(command, session).await,
         Command::Budget(command) => budget::run(command, session).await,
+        Command::Loan(command) => loan::run(command, session).await,
+        Command::Pool(command) => pool::run(command, session).await,
         Command::Tenant(command) => tenant::run(command, session).await,
         Command::Offering(command) => offering::run(command, session).await,
         Command::Instance(command) => instance::run(command, session).await,

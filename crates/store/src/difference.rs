@@ -11,7 +11,7 @@ const VALUE_MAX: usize = 200;
 /// Deepest nesting that is looked into.
 const DEPTH_MAX: usize = 8;
 /// Kinds that follow from others, or are bookkeeping of the store.
-const DERIVED: [&str; 6] = ["receipt", "audit", "desired", "operation", "fact", "cluster-seen"];
+const DERIVED: [&str; 7] = ["receipt", "audit", "desired", "operation", "fact", "cluster-seen", "loan-ref"];
 /// Fields that every change touches.
 const UNTOLD: [&str; 1] = ["update_time"];
 /// A field whose name holds one of these is never shown.

@@ -15,6 +15,11 @@
 //! /allmende/v1/account/<member 32>/<cluster 32>/        quota account
 //! /allmende/v1/quotahistory/<member 32>/<cluster 32>/   what was reserved at the end of past days
 //! /allmende/v1/budget/<member 32>/<bill-to 32>/<year>/  limit of money of a budget year, with its ledger
+//! /allmende/v1/loan/<uuid>/                             loan
+//! /allmende/v1/loanof/<member 32>/<uuid>/               that a member is a side of a loan
+//! /allmende/v1/loanlive/<uuid>/                         that a loan has not come to its end
+//! /allmende/v1/poolrule/<id 32>/                        rule by which the pool is divided
+//! /allmende/v1/poolrun/<rule 32>/<date>/                the carrying out of a rule
 //! /allmende/v1/tenant/<member 32>/<id 16>/              tenant
 //! /allmende/v1/shownquota/<member 32>/<tenant 16>/      what its cluster shows of its quotas
 //! /allmende/v1/instance/<member 32>/<tenant 16>/<id 20>/  service instance
@@ -46,8 +51,8 @@ use allmende_domain::{
     desired::DesiredRecord,
     grant::Grant,
     ids::{
-        BillToId, ClusterId, GrantId, InstanceId, KeyId, MemberId, OfferingId, OperationId, PotId,
-        PriceListId, RequestId, TenantId,
+        BillToId, ClusterId, GrantId, InstanceId, KeyId, LoanId, MemberId, OfferingId, OperationId,
+        PoolRuleId, PotId, PriceListId, RequestId, TenantId,
     },
     instance::Instance,
     invoice::Invoice,
@@ -59,7 +64,10 @@ use allmende_domain::{
     pot::Pot,
     preflight::PreflightReport,
     price::PriceList,
-    quota::{budget::Budget, projection::BudgetYear, shown::ShownQuota, trend::QuotaHistory},
+    quota::{
+        budget::Budget, loan::Loan, projection::BudgetYear, rule::PoolRule, run::PoolRun, shown::ShownQuota,
+        trend::QuotaHistory,
+    },
     register::{RegisterChunk, RegisterEdition},
     run::Run,
     tenant::Tenant,
@@ -70,7 +78,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     key::{Key, Range},
-    records::{AuditHead, AuditSegment, Counter, PeriodState, StoredSegment},
+    records::{AuditHead, AuditSegment, Counter, LoanRef, PeriodState, StoredSegment},
     schema::StoreIdentity,
     transact::Receipt,
 };
@@ -170,6 +178,26 @@ keys! {
     shown_quotas(member: &MemberId) -> Range<ShownQuota> = format!("shownquota/{}/", pad(member.as_str(), 32));
     /// The same of all tenants.
     shown_quotas_all() -> Range<ShownQuota> = "shownquota/";
+    /// A loan.
+    loan(id: &LoanId) -> Key<Loan> = format!("loan/{id}/");
+    /// All loans, oldest first.
+    loans() -> Range<Loan> = "loan/";
+    /// That a member is a side of a loan.
+    loan_of(member: &MemberId, id: &LoanId) -> Key<LoanRef> = format!("loanof/{}/{id}/", pad(member.as_str(), 32));
+    /// The loans that a member is a side of, oldest first.
+    loans_of(member: &MemberId) -> Range<LoanRef> = format!("loanof/{}/", pad(member.as_str(), 32));
+    /// That a loan has not come to its end.
+    loan_live(id: &LoanId) -> Key<LoanRef> = format!("loanlive/{id}/");
+    /// The loans that have not come to their end.
+    loans_live() -> Range<LoanRef> = "loanlive/";
+    /// A rule by which the pool is divided.
+    pool_rule(id: &PoolRuleId) -> Key<PoolRule> = format!("poolrule/{}/", pad(id.as_str(), 32));
+    /// All rules.
+    pool_rules() -> Range<PoolRule> = "poolrule/";
+    /// The carrying out of a rule.
+    pool_run(rule: &PoolRuleId, effective: Date) -> Key<PoolRun> = format!("poolrun/{}/{effective}/", pad(rule.as_str(), 32));
+    /// All of them.
+    pool_runs() -> Range<PoolRun> = "poolrun/";
 
     /// A budget.
     budget(member: &MemberId, bill_to: &BillToId, year: BudgetYear) -> Key<Budget> =

@@ -35,7 +35,7 @@ pub use error::StoreError;
 pub use group::GroupState;
 pub use index::IndexState;
 pub use key::{Key, Range, Revision, Versioned};
-pub use records::{AuditHead, AuditSegment, Counter, PeriodState, SealedEntry, StoredSegment};
+pub use records::{AuditHead, AuditSegment, Counter, LoanRef, PeriodState, SealedEntry, StoredSegment};
 pub use renewal::LOOK_EVERY;
 pub use schema::StoreIdentity;
 pub use transact::{Receipt, ReceiptState, TransactError};

@@ -8,6 +8,7 @@ use allmende_domain::{
     credential::{ClusterCredential, JoinToken},
     desired::DesiredRecord,
     grant::Grant,
+    ids::LoanId,
     instance::Instance,
     invoice::Invoice,
     issuer::Issuer,
@@ -17,7 +18,9 @@ use allmende_domain::{
     pot::Pot,
     preflight::PreflightReport,
     price::PriceList,
-    quota::{budget::Budget, shown::ShownQuota, trend::QuotaHistory},
+    quota::{
+        budget::Budget, loan::Loan, rule::PoolRule, run::PoolRun, shown::ShownQuota, trend::QuotaHistory,
+    },
     register::{RegisterChunk, RegisterEdition},
     run::Run,
     tenant::Tenant,
@@ -47,6 +50,13 @@ pub struct StoredSegment {
     pub source: String,
     /// When it came in.
     pub received: Timestamp,
+}
+
+/// That there is a loan: its id is what the key says too, so that lists need no parsing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoanRef {
+    /// Which.
+    pub loan: LoanId,
 }
 
 /// A number range: the last number given, and the digest of the record that got it, to chain the next one to.
@@ -114,6 +124,10 @@ records! {
     QuotaHistory = "quotahistory";
     ShownQuota = "shownquota";
     Budget = "budget";
+    Loan = "loan";
+    LoanRef = "loan-ref";
+    PoolRule = "pool-rule";
+    PoolRun = "pool-run";
     Tenant = "tenant";
     Instance = "instance";
     DesiredRecord = "desired";

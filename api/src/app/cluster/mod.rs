@@ -9,9 +9,12 @@ pub(crate) mod preflight;
 use std::sync::Arc;
 
 use allmende_domain::{
+    account::QuotaAccount,
     cluster::{CarveError, Cluster, ClusterSeen},
     ids::ClusterId,
+    period::day_in_berlin,
     preflight::PreflightReport,
+    quota::capacity::{CapacityError, ShrinkPlan, lower},
     resources::Resources,
 };
 use allmende_proto::v1;
@@ -22,7 +25,7 @@ use super::member::check_etag;
 use crate::{
     authz::Scope,
     context::Context,
-    convert::{fields::Fields, resources},
+    convert::{self, fields::Fields, resources},
     core::Core,
     error::AppError,
     metrics::ApiMetrics,
@@ -100,10 +103,10 @@ impl Clusters {
             .await
     }
 
-    /// Sets the capacity of a cluster.
+    /// Sets the capacity of a cluster. One below what is promised needs a plan of who comes down to what, and until when; nothing is taken.
     ///
     /// # Errors
-    /// When less than what is carved; a stale etag.
+    /// When less than what is carved, and no plan that brings it down; all wrong fields at once; a stale etag.
     pub async fn set_capacity(
         &self,
         context: &Context,
@@ -111,8 +114,10 @@ impl Clusters {
         request: &v1::UpdateClusterCapacityRequest,
     ) -> Result<Cluster, AppError> {
         let change = self.core.change(context, Scope::Cooperative, request).await?;
+        let today = day_in_berlin(context.now)?;
         let mut fields = Fields::new();
         let capacity = resources::read(&mut fields, "capacity", request.capacity.as_ref());
+        let plan = request.plan.as_ref().and_then(|plan| convert::pool::read_plan(&mut fields, plan, today));
         let capacity = fields.finish(capacity)?;
         let key = keys::cluster(id);
         self.core
@@ -120,13 +125,56 @@ impl Clusters {
                 let found =
                     self.core.store.find(&key).await?.ok_or_else(|| AppError::not_found(&request.name))?;
                 check_etag(&found, &request.etag, &request.name)?;
-                let next =
-                    found.value.with_capacity(capacity.clone()).map_err(|error| carve_error(id, error))?;
-                let audit =
-                    change.audit(context.row.rpc, None, &request.name, format!("Kapazität {capacity}"), "");
-                Ok((Txn::new().expect_unchanged(&found).put(&key, &next).and(audit), next))
+                let (next, accounts) = match &plan {
+                    None => {
+                        let next = found.value.with_capacity(capacity.clone());
+                        (next.map_err(|error| carve_error(id, error))?, Txn::new())
+                    }
+                    Some(plan) => self.lower_capacity(&found.value, &capacity, plan).await?,
+                };
+                let reason = plan.as_ref().map(|plan| plan.resolution.as_str()).unwrap_or_default();
+                let summary = format!("Kapazität {capacity}");
+                let audit = change.audit(context.row.rpc, None, &request.name, summary, reason);
+                let txn = Txn::new().expect_unchanged(&found).put(&key, &next).and(accounts).and(audit);
+                Ok((txn, next))
             })
             .await
+    }
+
+    /// The cluster with less capacity, and the part of the transaction that changes the accounts of the plan.
+    async fn lower_capacity(
+        &self,
+        cluster: &Cluster,
+        capacity: &Resources,
+        plan: &ShrinkPlan,
+    ) -> Result<(Cluster, Txn), AppError> {
+        let mut accounts = Vec::with_capacity(plan.shrink.len());
+        for entry in &plan.shrink {
+            let key = keys::account(&entry.member, &cluster.id);
+            let found = self.core.store.find(&key).await?;
+            accounts.push((key, found));
+        }
+        let values: Vec<QuotaAccount> = plan
+            .shrink
+            .iter()
+            .zip(&accounts)
+            .map(|(entry, (_, found))| {
+                let none = || QuotaAccount::empty(entry.member.clone(), cluster.id.clone());
+                found.as_ref().map_or_else(none, |found| found.value.clone())
+            })
+            .collect();
+        let (next, changed) =
+            lower(cluster, capacity.clone(), plan, &values).map_err(|error| match error {
+                CapacityError::Short(short) => carve_error(&cluster.id, CarveError::Short(short)),
+                CapacityError::Plan(wrong) => {
+                    AppError::Invalid(wrong.into_iter().map(|violation| violation.under("plan")).collect())
+                }
+                CapacityError::Amount(error) => error.into(),
+            })?;
+        let txn = accounts.iter().zip(&changed).fold(Txn::new(), |txn, ((key, found), next)| {
+            txn.expect_as_read(key, found.as_ref()).put(key, next)
+        });
+        Ok((next, txn))
     }
 
     /// One cluster with what its operator last said.

@@ -10,7 +10,9 @@ use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
 
 use super::{Members, check_etag};
-use crate::{authz::Scope, context::Context, convert::fields::Fields, core::Core, error::AppError};
+use crate::{
+    app::loan::Loans, authz::Scope, context::Context, convert::fields::Fields, core::Core, error::AppError,
+};
 
 impl Members {
     /// Records that a member leaves, or other dates for it while its rights have not ended.
@@ -48,6 +50,14 @@ impl Members {
                 check_etag(&found, &request.etag, name)?;
                 if found.value.is_gone(today) {
                     let description = "has left, and its grace is over".to_owned();
+                    return Err(AppError::WrongState { resource: name.clone(), description });
+                }
+                let open = Loans::open_loans(&self.core, id).await?;
+                if !open.is_empty() {
+                    let description = format!(
+                        "has loans that have not come to an end ({}): withdraw, recall or return them first",
+                        open.join(", ")
+                    );
                     return Err(AppError::WrongState { resource: name.clone(), description });
                 }
                 let next = Member {

@@ -14,6 +14,7 @@ pub mod loan;
 pub mod outlook;
 pub mod projection;
 pub mod rule;
+pub mod run;
 pub mod shown;
 pub mod target;
 pub mod trend;
