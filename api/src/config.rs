@@ -62,7 +62,7 @@ pub struct Config {
     /// Revocation list, PEM. Without it nothing is revoked.
     #[arg(long, env = "ALLMENDE_API_CRL")]
     pub crl: Option<PathBuf>,
-    /// Certificate of the authority that signs for clusters which join, PEM; with --signer-key.
+    /// Certificate of the authority that signs for clusters which join and for service accounts, PEM; with --signer-key.
     #[arg(
         long,
         env = "ALLMENDE_API_SIGNER_CERT",
@@ -121,7 +121,7 @@ impl Config {
         self.etcd_ca.clone().map(|ca| ClientTls { ca, own })
     }
 
-    /// Who signs for clusters; none: their certificates come from elsewhere.
+    /// Who signs for clusters and service accounts; none: their certificates come from elsewhere.
     pub fn signer(&self) -> Option<Arc<dyn Signer>> {
         match (&self.signer_cert, &self.signer_key, &self.signer_command) {
             (Some(cert), Some(key), _) => Some(Arc::new(FileSigner { cert: cert.clone(), key: key.clone() })),

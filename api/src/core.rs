@@ -161,6 +161,7 @@ impl Change {
             actor: self.actor.principal.clone(),
             role: self.actor.role.clone(),
             deputy: self.actor.deputy,
+            made_by: self.actor.made_by.clone(),
             member: member.cloned(),
             action: rpc.to_owned(),
             target: target.to_owned(),

@@ -91,6 +91,8 @@ pub enum AppError {
     TokenRefused(allmende_identity::token::TokenError),
     /// The join token is not one that opens the door. The same for every reason.
     JoinRefused,
+    /// The certificate names a service account and does not speak for it, now. The same for every reason.
+    AccountRefused,
     /// Known caller, not allowed. Only said where the caller may know that the object exists.
     Forbidden {
         /// What was not allowed and which roles would be.

@@ -67,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
     let keeper = apps.audits.keeper(audit_key(&config)?);
     tokio::spawn(keeper.clone().run(drain.clone()));
     keep_quota(&apps, &drain);
-    apps.certificates.signer = config.signer();
+    apps.set_signer(config.signer());
     apps.certificates.life = jiff::SignedDuration::from_hours(config.cluster_certificate_hours);
     let listeners = Listeners {
         api: TcpListener::bind(config.listen).await.context("listen")?,

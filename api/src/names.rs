@@ -5,8 +5,8 @@
 
 use allmende_domain::{
     ids::{
-        BillToId, ClusterId, GrantId, InstanceId, LoanId, MemberId, OfferingId, OperationId, PoolRuleId,
-        TenantId,
+        BillToId, ClusterId, CredentialId, GrantId, InstanceId, LoanId, MemberId, OfferingId, OperationId,
+        PoolRuleId, ServiceAccountId, TenantId,
     },
     quota::projection::BudgetYear,
 };
@@ -58,6 +58,20 @@ pub fn budget(name: &str) -> Result<(MemberId, BillToId, BudgetYear), AppError> 
 pub fn grant(name: &str) -> Result<(MemberId, GrantId), AppError> {
     let [member, grant] = split(name, ["members", "grants"])?;
     Ok((id(member, name)?, id(grant, name)?))
+}
+
+/// `members/{member}/serviceAccounts/{service_account}`.
+pub fn service_account(name: &str) -> Result<(MemberId, ServiceAccountId), AppError> {
+    let [member, account] = split(name, ["members", "serviceAccounts"])?;
+    Ok((id(member, name)?, id(account, name)?))
+}
+
+/// `members/{member}/serviceAccounts/{service_account}/credentials/{credential}`.
+pub fn service_account_credential(
+    name: &str,
+) -> Result<(MemberId, ServiceAccountId, CredentialId), AppError> {
+    let [member, account, credential] = split(name, ["members", "serviceAccounts", "credentials"])?;
+    Ok((id(member, name)?, id(account, name)?, id(credential, name)?))
 }
 
 /// `members/{member}/tenants/{tenant}`.

@@ -26,7 +26,8 @@ use crate::{
     metrics::ApiMetrics,
     service::{
         Apps, AuditApi, BillingApi, BudgetApi, CatalogApi, CertificateApi, ClusterApi, InstanceApi,
-        InvoiceApi, LoanApi, MemberApi, OperationApi, PoolApi, QuotaApi, TenantApi, UsageApi,
+        InvoiceApi, LoanApi, MemberApi, OperationApi, PoolApi, QuotaApi, ServiceAccountApi, TenantApi,
+        UsageApi,
     },
     tls_metrics,
 };
@@ -153,6 +154,10 @@ fn router(
         .add_service(service!(
             v1::certificate_service_server::CertificateServiceServer<CertificateApi>,
             CertificateApi
+        ))
+        .add_service(service!(
+            v1::service_account_service_server::ServiceAccountServiceServer<ServiceAccountApi>,
+            ServiceAccountApi
         ))
         .add_service(service!(v1::tenant_service_server::TenantServiceServer<TenantApi>, TenantApi))
         .add_service(service!(v1::quota_service_server::QuotaServiceServer<QuotaApi>, QuotaApi))

@@ -64,9 +64,10 @@ fn code(error: &AppError) -> Code {
         | AppError::LimitExceeded { .. } => Code::ResourceExhausted,
         // The token may be good: it is we who cannot tell right now.
         AppError::TokenRefused(TokenError::KeysUnavailable) => Code::Unavailable,
-        AppError::Unauthenticated | AppError::JoinRefused | AppError::TokenRefused(_) => {
-            Code::Unauthenticated
-        }
+        AppError::Unauthenticated
+        | AppError::JoinRefused
+        | AppError::AccountRefused
+        | AppError::TokenRefused(_) => Code::Unauthenticated,
         AppError::Forbidden { .. } => Code::PermissionDenied,
         AppError::WrongState { .. }
         | AppError::StoreBehind { .. }
@@ -94,7 +95,9 @@ fn reason(error: &AppError) -> ErrorReason {
         AppError::BudgetExceeded { .. } => ErrorReason::BudgetExceeded,
         AppError::TokenRefused(TokenError::KeysUnavailable) => ErrorReason::Unavailable,
         AppError::TokenRefused(_) => ErrorReason::TokenRefused,
-        AppError::Unauthenticated | AppError::JoinRefused => ErrorReason::Unauthenticated,
+        AppError::Unauthenticated | AppError::JoinRefused | AppError::AccountRefused => {
+            ErrorReason::Unauthenticated
+        }
         AppError::Forbidden { .. } => ErrorReason::PermissionDenied,
         AppError::WrongState { .. } => ErrorReason::WrongState,
         AppError::StoreBehind { .. } => ErrorReason::StoreBehind,
@@ -169,6 +172,10 @@ pub(crate) fn public_text(error: &AppError) -> String {
         AppError::TokenRefused(error) => error.to_string(),
         AppError::JoinRefused => "this join token opens no cluster: it is unknown, used, replaced or past its time. \
             Ask the cooperative's operator for a new one (`allmende cluster join-token`)"
+            .to_owned(),
+        AppError::AccountRefused => "this certificate does not speak for its service account now: it was revoked, ended or renewed \
+            elsewhere, or the account is disabled, ended or deleted, or its member has left. Ask the member's admin for a new one \
+            (`allmende service-account credential`); if nobody knows why, somebody else may hold a copy"
             .to_owned(),
         AppError::Forbidden { description } | AppError::LimitExceeded { description } => description.clone(),
         AppError::WrongState { resource, description } | AppError::StoreBehind { resource, description } => {
@@ -281,6 +288,7 @@ fn add_details(details: &mut ErrorDetails, error: &AppError) {
         | AppError::StaleEtag { .. }
         | AppError::Unauthenticated
         | AppError::JoinRefused
+        | AppError::AccountRefused
         | AppError::TokenRefused(_)
         | AppError::Forbidden { .. }
         | AppError::PeriodClosed { .. }

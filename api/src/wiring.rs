@@ -23,6 +23,8 @@ use crate::{
         pool::Pools,
         quota::Quotas,
         register::Registers,
+        revocation::Revocations,
+        service_account::ServiceAccounts,
         tenant::Tenants,
         usage::Usages,
     },
@@ -50,6 +52,8 @@ pub fn apps(
         clock,
         audits: Audits { core: core.clone(), refusals, metrics: metrics.audit() },
         members: Members { core: core.clone(), registers: Registers { core: core.clone() }, issuers },
+        service_accounts: ServiceAccounts { core: core.clone(), signer: None },
+        revocations: Revocations { core: core.clone() },
         certificates: Certificates::new(core.clone()),
         clusters: Clusters {
             core: core.clone(),

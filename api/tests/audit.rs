@@ -221,6 +221,7 @@ fn entry(number: u64) -> AuditEntry {
         actor: LEMGO.into(),
         role: "admin".into(),
         deputy: false,
+        made_by: None,
         member,
         action: "allmende.v1.TenantService/CreateTenant".into(),
         target: format!("t{number}"),

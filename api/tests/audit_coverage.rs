@@ -109,6 +109,7 @@ async fn every_accepted_change_writes_exactly_one_audit_entry_with_what_it_chang
     story.told.insert(WITHOUT_PREVIEW[0].to_owned());
 
     members(&mut story).await;
+    service_accounts(&mut story).await;
     platform(&mut story).await;
     billing(&mut story).await;
     let exit = v1::ExitMemberRequest {
@@ -155,6 +156,51 @@ async fn members(story: &mut Story) {
     let created =
         story.entries().await.into_iter().find(|entry| entry.action.ends_with("CreateGrant")).unwrap();
     story.change("MemberService/RevokeGrant", LEMGO, &named(&created.target)).await;
+}
+
+async fn service_accounts(story: &mut Story) {
+    let (lemgo, name) = ("members/m-05766044", "members/m-05766044/serviceAccounts/ci");
+    let scope = v1::ServiceAccountScope { role: v1::Role::Orderer.into(), ..Default::default() };
+    let account = v1::ServiceAccount { scopes: vec![scope], ..Default::default() };
+    let request = v1::CreateServiceAccountRequest {
+        parent: lemgo.into(),
+        service_account_id: "ci".into(),
+        service_account: Some(account),
+        ..Default::default()
+    };
+    story.change("ServiceAccountService/CreateServiceAccount", LEMGO, &request).await;
+    let account = v1::ServiceAccount { name: name.into(), self_renew: true, ..Default::default() };
+    let mask = prost_types::FieldMask { paths: vec!["self_renew".into()] };
+    let request = v1::UpdateServiceAccountRequest {
+        service_account: Some(account),
+        update_mask: Some(mask),
+        ..Default::default()
+    };
+    story.change("ServiceAccountService/UpdateServiceAccount", LEMGO, &request).await;
+    let request = v1::IssueServiceAccountCredentialRequest {
+        parent: name.into(),
+        certificate_request: allmende_identity::KeyAndRequest::generate().unwrap().request,
+        ..Default::default()
+    };
+    story.change("ServiceAccountService/IssueServiceAccountCredential", LEMGO, &request).await;
+    let issued =
+        story.entries().await.into_iter().find(|entry| entry.action.ends_with("AccountCredential")).unwrap();
+    let shown =
+        issued.changes.iter().any(|change| change.field.ends_with("serial") && change.after.is_some());
+    assert!(shown, "which certificate it was: {issued:?}");
+    let key = keys::service_account(&"m-05766044".parse().unwrap(), &"ci".parse().unwrap());
+    let stored = story.store.find(&key).await.unwrap().unwrap().value;
+    let credential = format!("{name}/credentials/{}", stored.credentials[0].id);
+    let request = v1::RevokeServiceAccountCredentialRequest { name: credential, ..Default::default() };
+    story.change("ServiceAccountService/RevokeServiceAccountCredential", LEMGO, &request).await;
+    let request = v1::DeleteServiceAccountRequest { name: name.into(), ..Default::default() };
+    story.change("ServiceAccountService/DeleteServiceAccount", LEMGO, &request).await;
+    let request = v1::RevokeCertificatesRequest {
+        principal: "allmende://principal/kasse".into(),
+        reason: "Diebstahl (Muster)".into(),
+        ..Default::default()
+    };
+    story.change("CertificateService/RevokeCertificates", OPERATOR, &request).await;
 }
 
 async fn platform(story: &mut Story) {

@@ -84,8 +84,12 @@ async fn another_members_object_answers_byte_for_byte_like_one_that_does_not_exi
         ["", "/tenants/prod", "/tenants/prod/instances/db", "/entitlements/local-1", "/billTos/main"];
     for (path, streaming) in methods() {
         let row = allmende_api::authz::policy::row(path.trim_start_matches('/')).unwrap();
-        let by_member =
-            row.allow.iter().any(|allow| matches!(allow, allmende_api::authz::policy::Allow::Member(_)));
+        let by_member = row.allow.iter().any(|allow| {
+            matches!(
+                allow,
+                allmende_api::authz::policy::Allow::Member(_) | allmende_api::authz::policy::Allow::Person(_)
+            )
+        });
         if !by_member || streaming {
             continue;
         }

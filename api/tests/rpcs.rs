@@ -8,13 +8,19 @@ use std::fmt::Write;
 
 use allmende_api::authz::policy::{self, Allow};
 use allmende_domain::grant::Role;
-use allmende_proto::v1::{self, member_service_client::MemberServiceClient};
+use allmende_identity::KeyAndRequest;
+use allmende_proto::v1::{
+    self, member_service_client::MemberServiceClient,
+    service_account_service_client::ServiceAccountServiceClient,
+};
+use allmende_testkit::ca::Leaf;
+use rustls_pki_types::UnixTime;
 use support::{
     Api, LEMGO, OPERATOR, TREASURER, WIEHL, document,
     probe::{self, Known, Rpc},
     raw,
 };
-use tonic::{Code, Status};
+use tonic::{Code, Status, transport::Channel};
 
 const OWNER: &str = "m-05766044";
 const NOBODY_KNOWS: &str = "m-99999999";
@@ -28,6 +34,13 @@ struct Who {
     cooperative_role: Option<Role>,
 }
 
+impl Who {
+    /// Shows a credential of a service account.
+    fn account(&self) -> Option<&str> {
+        self.identity.split_once("/serviceaccount/").map(|(_, id)| id)
+    }
+}
+
 const fn who(
     title: &'static str,
     identity: &'static str,
@@ -37,7 +50,7 @@ const fn who(
     Who { title, identity, member_role, cooperative_role }
 }
 
-const EVERYBODY: [Who; 15] = [
+const EVERYBODY: [Who; 17] = [
     who("nobody", "", None, None),
     who("component", "allmende://component/portal", None, None),
     who("other member", WIEHL, None, None),
@@ -48,6 +61,8 @@ const EVERYBODY: [Who; 15] = [
     who("accountant", "allmende://principal/accountant", Some(Role::Accountant), None),
     who("auditor", "allmende://principal/auditor", Some(Role::Auditor), None),
     who("member", LEMGO, Some(Role::Admin), None),
+    who("service account", "allmende://member/m-05766044/serviceaccount/ci", Some(Role::Orderer), None),
+    who("out of scope", "allmende://member/m-05766044/serviceaccount/elsewhere", None, None),
     who("operator", OPERATOR, None, Some(Role::CooperativeOperator)),
     who("treasurer", TREASURER, None, Some(Role::CooperativeTreasurer)),
     who("coop. auditor", AUDITOR, None, Some(Role::CooperativeAuditor)),
@@ -61,6 +76,8 @@ fn may(row: &policy::Row, who: &Who) -> bool {
     row.allow.iter().any(|allow| match allow {
         Allow::Known => named,
         Allow::Member(role) => who.member_role == Some(*role),
+        Allow::Person(role) => who.member_role == Some(*role) && who.account().is_none(),
+        Allow::OwnAccount => who.account() == Some("ci"),
         Allow::Cooperative(role) => who.cooperative_role == Some(*role),
         Allow::OwnCluster => who.title == "cluster",
         #[allow(
@@ -75,7 +92,7 @@ async fn furnished() -> (Api, Known) {
     let api = Api::start().await;
     api.furnished().await;
     let mut members = MemberServiceClient::new(api.channel(LEMGO));
-    let mut known = Known::default();
+    let mut known = Known { credential: probe::UUID.to_owned(), ..Known::default() };
     for (name, role) in [
         ("viewer", v1::Role::Viewer),
         ("orderer", v1::Role::Orderer),
@@ -96,6 +113,22 @@ async fn furnished() -> (Api, Known) {
         };
         let grant = members.create_grant(request).await.unwrap().into_inner();
         known.grant = grant.name.rsplit('/').next().unwrap().to_owned();
+    }
+    for (id, tenant) in [("ci", ""), ("elsewhere", "members/m-05766044/tenants/elsewhere")] {
+        let scope = v1::ServiceAccountScope {
+            role: v1::Role::Orderer.into(),
+            tenant: tenant.into(),
+            ..Default::default()
+        };
+        let account = v1::ServiceAccount { scopes: vec![scope], self_renew: true, ..Default::default() };
+        let request = v1::CreateServiceAccountRequest {
+            parent: format!("members/{OWNER}"),
+            service_account_id: id.into(),
+            service_account: Some(account),
+            ..Default::default()
+        };
+        let mut accounts = ServiceAccountServiceClient::new(api.channel(LEMGO));
+        accounts.create_service_account(request).await.unwrap();
     }
     let mut tenants = v1::tenant_service_client::TenantServiceClient::new(api.channel(LEMGO));
     let operation =
@@ -133,6 +166,24 @@ async fn offered_loan(api: &Api) -> String {
     offered.name.rsplit('/').next().unwrap().to_owned()
 }
 
+/// A channel as a service account, under a credential that it was given; and the credential's id.
+async fn signed_in(api: &Api, id: &str) -> (Channel, String) {
+    let pair = KeyAndRequest::generate().unwrap();
+    let request = v1::IssueServiceAccountCredentialRequest {
+        parent: format!("members/{OWNER}/serviceAccounts/{id}"),
+        certificate_request: pair.request,
+        ..Default::default()
+    };
+    let mut accounts = ServiceAccountServiceClient::new(api.channel(LEMGO));
+    let given = accounts.issue_service_account_credential(request).await.unwrap().into_inner();
+    let path = |end: &str| api.ca.folder().join(format!("{id}.{end}"));
+    std::fs::write(path("crt"), &given.certificate_chain).unwrap();
+    std::fs::write(path("key"), &pair.key).unwrap();
+    let leaf = Leaf { cert: path("crt"), key: path("key"), serial: 0 };
+    let name = given.credential.unwrap().name;
+    (api.channel_as(Some(&leaf)), name.rsplit('/').next().unwrap().to_owned())
+}
+
 /// RPCs of members about objects that this world does not have.
 const NOT_THERE: [&str; 4] = ["/GetAuditHead", "/ExportAudit", "/GetInvoice", "/GetInvoiceDocument"];
 
@@ -144,7 +195,10 @@ fn cell(rpc: &Rpc, who: &Who, allowed: bool, status: &Status) -> &'static str {
         assert!(!refused, "{} must be open to {}: {status}", rpc.name, who.title);
         // Nothing was sealed and no month closed here. All else is there: a NOT_FOUND would be a name that the test got wrong, or the wall.
         let row = policy::row(&rpc.name).unwrap();
-        let walled = row.allow.iter().any(|allow| matches!(allow, Allow::Member(_) | Allow::OwnCluster));
+        let walled = row
+            .allow
+            .iter()
+            .any(|allow| matches!(allow, Allow::Member(_) | Allow::Person(_) | Allow::OwnCluster));
         let absent = !walled || NOT_THERE.iter().any(|name| rpc.name.ends_with(name));
         assert!(code != Code::NotFound || absent, "{} by {}: {status}", rpc.name, who.title);
         assert!(!matches!(code, Code::Internal | Code::Unknown), "{} by {}: {status}", rpc.name, who.title);
@@ -165,6 +219,8 @@ fn is_of_certificates(row: &policy::Row) -> bool {
             allow,
             Allow::Known
                 | Allow::Member(_)
+                | Allow::Person(_)
+                | Allow::OwnAccount
                 | Allow::Cooperative(_)
                 | Allow::AfterGrace(_)
                 | Allow::OwnCluster
@@ -174,9 +230,24 @@ fn is_of_certificates(row: &policy::Row) -> bool {
 
 #[tokio::test]
 async fn every_rpc_is_open_to_whom_the_policy_says_and_closed_to_everybody_else() {
-    let (api, known) = furnished().await;
+    let (api, mut known) = furnished().await;
+    // Certificates that are signed here begin now.
+    api.set_clock(
+        &jiff::Timestamp::from_second(i64::try_from(UnixTime::now().as_secs()).unwrap()).unwrap().to_string(),
+    );
+    let mut channels = Vec::new();
+    for who in &EVERYBODY {
+        let Some(id) = who.account() else {
+            channels.push(api.channel(who.identity));
+            continue;
+        };
+        let (channel, credential) = signed_in(&api, id).await;
+        channels.push(channel);
+        if id == "ci" {
+            known.credential = credential;
+        }
+    }
     let before = api.dump().await;
-    let channels: Vec<_> = EVERYBODY.iter().map(|who| api.channel(who.identity)).collect();
     let mut table = String::new();
     let titles: Vec<&str> = EVERYBODY.iter().map(|who| who.title).collect();
     write!(table, "| RPC | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len())).unwrap();
@@ -205,7 +276,8 @@ const INTRODUCTION: &str = "# Who may call what
 Written by the test `api/tests/rpcs.rs` from the contract's descriptors and the answers of a running API, and compared in each test run
 (`ALLMENDE_WRITE_DOCS=1 cargo test -p allmende-api --test rpcs` writes it anew). All callers ask for the objects of the municipality of
 Lemgo, changes as previews: *other member* is another municipality, the roles from *viewer* to *auditor* are grants of Lemgo, *member* is
-its own certificate (admin), *operator*, *treasurer* and *coop. auditor* are the cooperative's.
+its own certificate (admin), *service account* is one of Lemgo with the scope orderer that may renew itself, *out of scope* the same
+narrowed to another tenant, *operator*, *treasurer* and *coop. auditor* are the cooperative's.
 
 ✓ gets past the wall · U `UNAUTHENTICATED` · D `PERMISSION_DENIED` · N `NOT_FOUND`, byte for byte as if it did not exist
 
@@ -238,7 +310,7 @@ async fn a_foreign_id_answers_byte_for_byte_like_a_random_one_also_with_cursors_
         let channel = api.channel(intruder);
         for rpc in probe::all() {
             let row = policy::row(&rpc.name).unwrap();
-            if !row.allow.iter().any(|allow| matches!(allow, Allow::Member(_))) {
+            if !row.allow.iter().any(|allow| matches!(allow, Allow::Member(_) | Allow::Person(_))) {
                 continue;
             }
             let answers = async |member: &str, cursor: &str| {

@@ -34,6 +34,13 @@ pub(crate) fn revocation(cluster: &str, args: ConfirmArgs, lang: Lang) -> Result
     ask(cluster, lang.pick(german, "will be shut out until it joins anew. Type the name to confirm"), args)
 }
 
+/// As [`deletion`], before somebody's certificates are refused.
+pub(crate) fn shut_out(principal: &str, args: ConfirmArgs, lang: Lang) -> Result<(), Failure> {
+    let german = "wird mit diesen Zertifikaten abgewiesen, auch wer jetzt verbunden ist. Zur Bestätigung den Namen eingeben";
+    let english = "will be refused with these certificates, also while connected. Type the name to confirm";
+    ask(principal, lang.pick(german, english), args)
+}
+
 fn ask(name: &str, question: &str, args: ConfirmArgs) -> Result<(), Failure> {
     if args.yes {
         return Ok(());

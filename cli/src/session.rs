@@ -10,8 +10,8 @@ use allmende_proto::v1::{
     instance_service_client::InstanceServiceClient, invoice_service_client::InvoiceServiceClient,
     loan_service_client::LoanServiceClient, member_service_client::MemberServiceClient,
     operation_service_client::OperationServiceClient, pool_service_client::PoolServiceClient,
-    quota_service_client::QuotaServiceClient, tenant_service_client::TenantServiceClient,
-    usage_service_client::UsageServiceClient,
+    quota_service_client::QuotaServiceClient, service_account_service_client::ServiceAccountServiceClient,
+    tenant_service_client::TenantServiceClient, usage_service_client::UsageServiceClient,
 };
 use tonic::{
     Request, Response, Status,
@@ -70,6 +70,7 @@ clients! {
     operations -> OperationServiceClient,
     pools -> PoolServiceClient,
     quotas -> QuotaServiceClient,
+    service_accounts -> ServiceAccountServiceClient,
     tenants -> TenantServiceClient,
     usage -> UsageServiceClient,
 }
@@ -115,6 +116,11 @@ impl Session {
             printer: Printer::new(globals.output, lang),
             lang,
         })
+    }
+
+    /// The context in use.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     /// A call with its deadline.

@@ -182,6 +182,7 @@ impl Certificates {
             role: "join token".to_owned(),
             deputy: false,
             eye: None,
+            made_by: None,
         };
         let change = Change::new(actor, &request.request_id, request, false, now)?;
         self.core
@@ -224,6 +225,13 @@ impl Certificates {
             .commit(&change, || async {
                 self.cluster(id, &request.name).await?;
                 let credential = self.credential(id).await?;
+                // In the moment between a revocation and the cut.
+                if credential.present.barred_before.is_some_and(|bar| shown.not_before < bar.as_second()) {
+                    return Err(AppError::WrongState {
+                        resource: request.name.clone(),
+                        description: "this certificate was revoked: join anew with a new token".to_owned(),
+                    });
+                }
                 credential.present.may_renew(&shown.serial).map_err(|forked| {
                     tracing::error!(cluster = %id, serial = shown.serial, "two hold a certificate of this cluster");
                     AppError::WrongState {

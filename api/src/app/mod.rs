@@ -20,5 +20,7 @@ pub mod pool;
 pub mod preview;
 pub mod quota;
 pub mod register;
+pub mod revocation;
+pub mod service_account;
 pub mod tenant;
 pub mod usage;

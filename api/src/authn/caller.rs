@@ -5,7 +5,7 @@
 //! | none | nobody | the token's |
 //! | component | nobody: it names a transport and grants nothing | the token's |
 //! | member, cooperative | the certificate's | the token's, and only for what the certificate names too |
-//! | principal | the certificate's | refused: two people |
+//! | principal, service account | the certificate's | refused: two who act |
 //! | cluster | the certificate's | refused |
 //!
 //! RPCs for clusters take a cluster's certificate alone.
@@ -37,12 +37,14 @@ pub struct Authenticated {
     pub rights: Vec<GroupRight>,
     /// The member or role of the cooperative whose certificate came with the token: both must name the same, and nothing beyond it.
     pub bound_to: Option<Identity>,
+    /// Serial number of the certificate, where the identity is from one: a service account lists those that speak for it.
+    pub serial: Option<String>,
 }
 
 impl Authenticated {
     /// Somebody with a certificate alone.
     pub fn by_certificate(identity: Identity) -> Self {
-        Self { identity, rights: Vec::new(), bound_to: None }
+        Self { identity, rights: Vec::new(), bound_to: None, serial: None }
     }
 
     /// See the module.
@@ -70,11 +72,16 @@ impl Authenticated {
         let bound_to = match certificate {
             None | Some(Identity::Component(_)) => None,
             Some(named @ (Identity::Member(_) | Identity::Cooperative(_))) => Some(named.clone()),
-            Some(Identity::Cluster(_) | Identity::Principal(_) | Identity::Subject { .. }) => {
+            Some(
+                Identity::Cluster(_)
+                | Identity::Principal(_)
+                | Identity::ServiceAccount { .. }
+                | Identity::Subject { .. },
+            ) => {
                 return Err(AppError::Forbidden { description: PAIR_DIFFERS.to_owned() });
             }
         };
-        Ok(Self { identity, rights, bound_to })
+        Ok(Self { identity, rights, bound_to, serial: None })
     }
 }
 
@@ -103,12 +110,14 @@ mod tests {
         let cluster = "allmende://cluster/local-1";
         let principal = "allmende://principal/kasse";
         let component = "allmende://component/portal";
+        let account = "allmende://member/m-05766044/serviceaccount/ci";
         for (certificate, alone, with_token, bound) in [
             ("", NOBODY, SUBJECT, None),
             (component, NOBODY, SUBJECT, None),
             (LEMGO, LEMGO, SUBJECT, Some(LEMGO)),
             (cooperative, cooperative, SUBJECT, Some(cooperative)),
             (principal, principal, REFUSED, None),
+            (account, account, REFUSED, None),
             (cluster, cluster, REFUSED, None),
             (SUBJECT, NOBODY, REFUSED, None),
         ] {

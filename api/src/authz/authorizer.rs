@@ -2,14 +2,15 @@
 
 use allmende_domain::{
     grant::{Grant, Role},
-    ids::{ClusterId, MemberId},
+    ids::{ClusterId, MemberId, ServiceAccountId},
     period::day_in_berlin,
     quota::approval::{Deputyship, Eye},
+    service_account::ServiceAccount,
 };
 use allmende_identity::Identity;
 use allmende_store::{Store, keys};
 
-use super::policy::Allow;
+use super::{account, policy::Allow};
 use crate::{
     app::audit::Refusals,
     authn::{Authenticated, PAIR_DIFFERS},
@@ -24,10 +25,22 @@ pub enum Scope<'a> {
     Cooperative,
     /// Something of one member; the text is the resource name as the caller sent it.
     Member(&'a MemberId, &'a str),
+    /// A service account of one member; the text as above.
+    Account(&'a MemberId, &'a ServiceAccountId, &'a str),
     /// Something of one cluster; the text as above.
     Cluster(&'a ClusterId, &'a str),
     /// What everybody with an identity may see.
     Known,
+}
+
+impl<'a> Scope<'a> {
+    /// The member, and the name as the caller sent it.
+    fn member(self) -> Option<(&'a MemberId, &'a str)> {
+        match self {
+            Self::Member(member, name) | Self::Account(member, _, name) => Some((member, name)),
+            Self::Cooperative | Self::Cluster(..) | Self::Known => None,
+        }
+    }
 }
 
 /// Who acts and by which right; goes into the audit entry.
@@ -41,6 +54,8 @@ pub struct Actor {
     pub deputy: bool,
     /// The same as it counts where several must agree; none for a right that is no role.
     pub eye: Option<Eye>,
+    /// For a service account: who made it.
+    pub made_by: Option<String>,
 }
 
 /// Decides by the table, the certificate, the token's groups and the stored grants.
@@ -52,7 +67,7 @@ pub struct Authorizer {
 
 /// One role of a caller: for the member that the call names, or of the cooperative.
 #[derive(Clone, Copy)]
-struct Held {
+pub(super) struct Held {
     role: Role,
     deputy: Option<Deputyship>,
 }
@@ -88,15 +103,44 @@ impl Authorizer {
     /// and a token do not go together.
     pub async fn require(&self, context: &Context, scope: Scope<'_>) -> Result<Actor, AppError> {
         let decided = self.decide(context, scope).await;
-        if matches!(decided, Err(AppError::Forbidden { .. } | AppError::NotFound { .. })) {
+        if matches!(
+            decided,
+            Err(AppError::Forbidden { .. } | AppError::NotFound { .. } | AppError::AccountRefused)
+        ) {
             self.note(context, scope);
         }
         decided
     }
 
+    /// Whether the call would be allowed, without counting a refusal: for what can be named in more than one way.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn allows(&self, context: &Context, scope: Scope<'_>) -> Result<bool, AppError> {
+        match self.decide(context, scope).await {
+            Ok(_) => Ok(true),
+            Err(AppError::Forbidden { .. } | AppError::NotFound { .. } | AppError::AccountRefused) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The account that calls; none: the caller is no service account.
+    ///
+    /// # Errors
+    /// When its certificate does not speak for it now, or the store fails.
+    pub async fn account(&self, context: &Context) -> Result<Option<ServiceAccount>, AppError> {
+        let account = account::caller(&self.store, context).await?;
+        match account {
+            Some(account) if self.is_gone(&account.member, context).await? => Err(AppError::AccountRefused),
+            account => Ok(account),
+        }
+    }
+
     fn note(&self, context: &Context, scope: Scope<'_>) {
         let (member, target) = match scope {
-            Scope::Member(member, target) => (Some(member), target),
+            Scope::Member(member, target) | Scope::Account(member, _, target) => (Some(member), target),
             Scope::Cluster(_, target) => (None, target),
             Scope::Cooperative => (None, "cooperative"),
             Scope::Known => (None, ""),
@@ -105,35 +149,42 @@ impl Authorizer {
     }
 
     async fn decide(&self, context: &Context, scope: Scope<'_>) -> Result<Actor, AppError> {
-        let held = self.held(context, scope).await?;
+        let account = self.account(context).await?;
+        let held = match &account {
+            Some(account) => scope.member().map_or_else(Vec::new, |of| account::held(account, of, context)),
+            None => self.held(context, scope).await?,
+        };
         let gone = match scope {
             Scope::Member(member, _) if context.row.has_after_grace() => {
                 self.is_gone(member, context).await?
             }
             _ => false,
         };
+        let facts = Facts { held: &held, gone, account: account.as_ref() };
         for allow in context.row.allow {
-            if let Some(fit) = fits(*allow, &context.caller.identity, scope, (&held, gone)) {
+            if let Some(fit) = fits(*allow, &context.caller.identity, scope, &facts) {
                 let principal = context.caller.identity.to_string();
-                if let Scope::Member(member, _) = scope {
+                if let Some((member, _)) = scope.member() {
                     tracing::Span::current().record("member", tracing::field::display(member));
                 }
                 let deputy = fit.held.is_some_and(|held| held.deputy.is_some());
-                let eye = fit.held.map(|held| Eye {
+                // A program is nobody's second pair of eyes.
+                let eye = fit.held.filter(|_| account.is_none()).map(|held| Eye {
                     principal: principal.clone(),
                     role: held.role,
                     deputy: held.deputy,
                 });
-                return Ok(Actor { principal, role: fit.text, deputy, eye });
+                let made_by = account.map(|account| account.created_by);
+                return Ok(Actor { principal, role: fit.text, deputy, eye, made_by });
             }
         }
-        Err(refusal(context, scope, &held))
+        Err(refusal(context, scope, &facts))
     }
 
     /// All roles that count for this call: of the cooperative, and for the member that it names.
     async fn held(&self, context: &Context, scope: Scope<'_>) -> Result<Vec<Held>, AppError> {
         let caller = &context.caller;
-        let member = if let Scope::Member(member, _) = scope { Some(member) } else { None };
+        let member = scope.member().map(|(member, _)| member);
         match &caller.bound_to {
             None => {
                 let mut held = cooperative_roles(caller);
@@ -182,7 +233,10 @@ impl Authorizer {
         match &caller.identity {
             Identity::Member(id) if id.as_str() == member.as_str() => return Ok(vec![Role::Admin.into()]),
             Identity::Member(_) | Identity::Principal(_) | Identity::Subject { .. } => {}
-            Identity::Cluster(_) | Identity::Component(_) | Identity::Cooperative(_) => return Ok(Vec::new()),
+            Identity::Cluster(_)
+            | Identity::Component(_)
+            | Identity::Cooperative(_)
+            | Identity::ServiceAccount { .. } => return Ok(Vec::new()),
         }
         let by_group = caller.rights.iter().filter(|right| right.member.as_ref() == Some(member));
         let mut held: Vec<Held> = by_group.map(|right| right.role.into()).collect();
@@ -218,11 +272,20 @@ fn mismatch() -> AppError {
     AppError::Forbidden { description: PAIR_DIFFERS.to_owned() }
 }
 
+/// What is known of the caller when its row is read.
+struct Facts<'a> {
+    held: &'a [Held],
+    /// The member that the call names has left, and its grace is over.
+    gone: bool,
+    /// The service account that calls.
+    account: Option<&'a ServiceAccount>,
+}
+
 /// Whether one entry of a row lets the caller in, and by what.
-fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, (held, gone): (&[Held], bool)) -> Option<Fit> {
+fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, facts: &Facts<'_>) -> Option<Fit> {
     // Who has a right of its own does not act as a deputy.
     let has = |role: Role| {
-        let fitting = held.iter().filter(|have| have.role == role);
+        let fitting = facts.held.iter().filter(|have| have.role == role);
         let held = fitting.min_by_key(|have| have.deputy.is_some())?;
         Some(Fit { text: role.to_string(), held: Some(*held) })
     };
@@ -231,29 +294,42 @@ fn fits(allow: Allow, identity: &Identity, scope: Scope<'_>, (held, gone): (&[He
         (Allow::Known, Identity::Cluster(_) | Identity::Component(_), _) => None,
         (Allow::Known, _, _) => Some(Fit::without_role("known")),
         (Allow::Cooperative(role), _, _) => has(role),
-        (Allow::AfterGrace(role), _, Scope::Member(..)) if gone => has(role),
+        (Allow::AfterGrace(role), _, Scope::Member(..)) if facts.gone => has(role),
         (Allow::OwnCluster, Identity::Cluster(own), Scope::Cluster(cluster, _))
             if own.as_str() == cluster.as_str() =>
         {
             Some(Fit::without_role("cluster"))
         }
-        (Allow::Member(role), _, Scope::Member(..)) => has(role),
+        (Allow::OwnAccount, _, Scope::Account(member, id, _)) => facts
+            .account
+            .filter(|own| own.member == *member && own.id == *id && own.self_renew)
+            .map(|_| Fit::without_role("service account")),
+        (Allow::Person(role), _, Scope::Member(..) | Scope::Account(..)) if facts.account.is_none() => {
+            has(role)
+        }
+        (Allow::Member(role), _, Scope::Member(..) | Scope::Account(..)) => has(role),
         _ => None,
     }
 }
 
-fn refusal(context: &Context, scope: Scope<'_>, held: &[Held]) -> AppError {
+fn refusal(context: &Context, scope: Scope<'_>, facts: &Facts<'_>) -> AppError {
     let identity = &context.caller.identity;
-    match scope {
-        Scope::Member(_, resource) if held.is_empty() => AppError::not_found(resource),
-        Scope::Cluster(_, resource) if matches!(identity, Identity::Cluster(_)) => {
+    let unknown = scope.member().filter(|(member, resource)| match facts.account {
+        Some(account) => !account::knows_of(account, member, resource),
+        None => facts.held.is_empty(),
+    });
+    match (unknown, scope) {
+        (Some((_, resource)), _) => AppError::not_found(resource),
+        (None, Scope::Cluster(_, resource)) if matches!(identity, Identity::Cluster(_)) => {
             AppError::not_found(resource)
         }
-        Scope::Member(..) | Scope::Cluster(..) | Scope::Cooperative | Scope::Known => {
+        _ => {
             let allowed: Vec<String> = context.row.allow.iter().map(|allow| describe(*allow)).collect();
+            let scopes = facts.account.map(account::described);
+            let scopes = scopes.map(|scopes| format!(". Its scopes: {scopes}")).unwrap_or_default();
             AppError::Forbidden {
                 description: format!(
-                    "{identity} is not allowed to call {}: it is for {}",
+                    "{identity} is not allowed to call {}: it is for {}{scopes}",
                     context.row.rpc,
                     allowed.join(", ")
                 ),
@@ -265,6 +341,8 @@ fn refusal(context: &Context, scope: Scope<'_>, held: &[Held]) -> AppError {
 fn describe(allow: Allow) -> String {
     match allow {
         Allow::Member(role) => format!("the member's {role}"),
+        Allow::Person(role) => format!("the member's {role}, in person"),
+        Allow::OwnAccount => "the service account itself, where it may renew itself".to_owned(),
         Allow::Cooperative(role) => format!("the {role}"),
         Allow::AfterGrace(role) => format!("the {role} once the member has left and its grace is over"),
         Allow::OwnCluster => "the cluster itself".to_owned(),

@@ -9,6 +9,10 @@ use allmende_domain::grant::Role;
 pub enum Allow {
     /// Has this role, for the member that the call names, now.
     Member(Role),
+    /// The same, and is no service account: what gives or takes rights is for people, or a program's key would outlive its end.
+    Person(Role),
+    /// Is the service account that the call names, and may renew itself.
+    OwnAccount,
     /// Has this role of the cooperative.
     Cooperative(Role),
     /// Has this role of the cooperative, and the member that the call names has left and its grace is over.
@@ -39,6 +43,7 @@ const APPROVER: Allow = Allow::Member(Role::Approver);
 const ACCOUNTANT: Allow = Allow::Member(Role::Accountant);
 const AUDITOR: Allow = Allow::Member(Role::Auditor);
 const ADMIN: Allow = Allow::Member(Role::Admin);
+const PERSON_ADMIN: Allow = Allow::Person(Role::Admin);
 
 /// The cooperative's own staff, for its master data.
 const OPERATOR_ONLY: &[Allow] = &[OPERATOR];
@@ -63,11 +68,15 @@ const OPERATOR_AFTER_GRACE: Allow = Allow::AfterGrace(Role::CooperativeOperator)
 const DELETE_INSTANCE: &[Allow] = &[ORDERER, ADMIN, OPERATOR_AFTER_GRACE];
 /// Deleting a tenant: the same.
 const DELETE_TENANT: &[Allow] = &[ADMIN, OPERATOR_AFTER_GRACE];
-/// Lending and borrowing: one of the member asks, another one agrees.
-const LEND: &[Allow] = &[ORDERER, APPROVER, ADMIN];
+/// Lending and borrowing: one of the member asks, another one agrees. Both are people, or who made a program would agree with itself.
+const LEND: &[Allow] = &[Allow::Person(Role::Orderer), Allow::Person(Role::Approver), PERSON_ADMIN];
 /// The second pair of eyes.
-const SECOND_EYES: &[Allow] = &[APPROVER, ADMIN];
+const SECOND_EYES: &[Allow] = &[Allow::Person(Role::Approver), PERSON_ADMIN];
 const MEMBER_ADMIN: &[Allow] = &[ADMIN, OPERATOR];
+/// What a member gives to others, and takes from them.
+const GIVE: &[Allow] = &[PERSON_ADMIN];
+const GIVE_OR_TAKE: &[Allow] = &[PERSON_ADMIN, OPERATOR];
+const ISSUE: &[Allow] = &[PERSON_ADMIN, Allow::OwnAccount];
 /// Money of the member.
 const MONEY_READ: &[Allow] = &[VIEWER, APPROVER, ACCOUNTANT, AUDITOR, ADMIN, TREASURER, COOPERATIVE_AUDITOR];
 
@@ -94,9 +103,9 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.MemberService/CreateBillTo", allow: MEMBER_ADMIN },
     Row { rpc: "allmende.v1.MemberService/GetBillTo", allow: MEMBER_READ },
     Row { rpc: "allmende.v1.MemberService/ListBillTos", allow: MEMBER_READ },
-    Row { rpc: "allmende.v1.MemberService/CreateGrant", allow: MEMBER_ADMIN },
+    Row { rpc: "allmende.v1.MemberService/CreateGrant", allow: GIVE_OR_TAKE },
     Row { rpc: "allmende.v1.MemberService/ListGrants", allow: MEMBER_READ },
-    Row { rpc: "allmende.v1.MemberService/RevokeGrant", allow: MEMBER_ADMIN },
+    Row { rpc: "allmende.v1.MemberService/RevokeGrant", allow: GIVE_OR_TAKE },
     Row { rpc: "allmende.v1.MemberService/ListRights", allow: MEMBER_READ },
     Row { rpc: "allmende.v1.MemberService/GetCaller", allow: KNOWN },
     Row { rpc: "allmende.v1.MemberService/ImportRegister", allow: OPERATOR_ONLY },
@@ -113,6 +122,16 @@ pub const TABLE: &[Row] = &[
     Row { rpc: "allmende.v1.CertificateService/JoinCluster", allow: JOIN_TOKEN },
     Row { rpc: "allmende.v1.CertificateService/RenewClusterCertificate", allow: OWN_CLUSTER },
     Row { rpc: "allmende.v1.CertificateService/RevokeClusterCertificates", allow: OPERATOR_ONLY },
+    Row { rpc: "allmende.v1.CertificateService/RevokeCertificates", allow: GIVE_OR_TAKE },
+    Row { rpc: "allmende.v1.CertificateService/ListCertificateRevocations", allow: COOPERATIVE },
+    Row { rpc: "allmende.v1.ServiceAccountService/CreateServiceAccount", allow: GIVE },
+    Row { rpc: "allmende.v1.ServiceAccountService/GetServiceAccount", allow: MEMBER_READ },
+    Row { rpc: "allmende.v1.ServiceAccountService/ListServiceAccounts", allow: MEMBER_READ },
+    Row { rpc: "allmende.v1.ServiceAccountService/UpdateServiceAccount", allow: GIVE },
+    Row { rpc: "allmende.v1.ServiceAccountService/DeleteServiceAccount", allow: GIVE_OR_TAKE },
+    Row { rpc: "allmende.v1.ServiceAccountService/IssueServiceAccountCredential", allow: ISSUE },
+    Row { rpc: "allmende.v1.ServiceAccountService/ListServiceAccountCredentials", allow: MEMBER_READ },
+    Row { rpc: "allmende.v1.ServiceAccountService/RevokeServiceAccountCredential", allow: GIVE_OR_TAKE },
     Row { rpc: "allmende.v1.TenantService/CreateTenant", allow: ORDER },
     Row { rpc: "allmende.v1.TenantService/GetTenant", allow: PLATFORM_READ },
     Row { rpc: "allmende.v1.TenantService/ListTenants", allow: PLATFORM_READ },
@@ -188,6 +207,14 @@ impl Row {
         self.allow.iter().any(|allow| matches!(allow, Allow::AfterGrace(_)))
     }
 
+    /// Whether it changes nothing and tells no secret, as far as a scope is concerned that is for reading alone.
+    pub fn reads(&self) -> bool {
+        let method = self.rpc.rsplit('/').next().unwrap_or_default();
+        let reads = ["Get", "List", "Export", "Watch"].iter().any(|verb| method.starts_with(verb));
+        // Credentials open the services themselves.
+        reads && method != "GetInstanceCredentials"
+    }
+
     /// Whether only clusters call it: then a token is refused.
     pub fn is_for_clusters(&self) -> bool {
         self.allow.contains(&Allow::OwnCluster)
@@ -231,6 +258,26 @@ mod tests {
         let unique: BTreeSet<String> = rows.iter().map(|rpc| (*rpc).to_owned()).collect();
         assert_eq!(unique.len(), rows.len(), "a row is there twice");
         assert_eq!(unique, rpcs_in_the_contract());
+    }
+
+    #[test]
+    fn what_reads_has_no_preview_and_what_changes_is_no_reading() {
+        let set = prost_types::FileDescriptorSet::decode(allmende_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let messages: Vec<_> = set.file.iter().flat_map(|file| &file.message_type).collect();
+        let mut seen = 0;
+        for file in set.file.iter().filter(|file| file.package() == "allmende.v1") {
+            for (service, method) in file.service.iter().flat_map(|s| s.method.iter().map(move |m| (s, m))) {
+                let short = method.input_type().rsplit('.').next().unwrap();
+                let input = messages.iter().find(|message| message.name() == short).unwrap();
+                let changes =
+                    input.field.iter().any(|field| matches!(field.name(), "validate_only" | "request_id"));
+                let row = row(&format!("allmende.v1.{}/{}", service.name(), method.name())).unwrap();
+                assert!(!(changes && row.reads()), "{}", row.rpc);
+                seen += usize::from(changes) + usize::from(row.reads());
+            }
+        }
+        assert!(seen > 50, "{seen}");
+        assert!(!row("allmende.v1.InstanceService/GetInstanceCredentials").unwrap().reads());
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub fn write(listed: &Listed) -> v1::AuditEntry {
         actor: entry.actor.clone(),
         role: entry.role.clone(),
         deputy: entry.deputy,
+        made_by: entry.made_by.clone().unwrap_or_default(),
         member: entry.member.as_ref().map_or_else(String::new, |member| format!("members/{member}")),
         action: entry.action.clone(),
         target: entry.target.clone(),

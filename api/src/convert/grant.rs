@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::fields::{Fields, time};
 
 /// A role of a member; the cooperative's own are not granted by a call.
-fn read_role(value: i32) -> Option<Role> {
+pub(super) fn read_role(value: i32) -> Option<Role> {
     match v1::Role::try_from(value).ok()? {
         v1::Role::Viewer => Some(Role::Viewer),
         v1::Role::Orderer => Some(Role::Orderer),
@@ -85,10 +85,13 @@ fn read_principal(fields: &mut Fields, text: &str) -> Option<Identity> {
     let identity = fields.parse::<Identity>("grant.principal", text)?;
     match identity {
         Identity::Member(_) | Identity::Principal(_) | Identity::Subject { .. } => Some(identity),
-        Identity::Cluster(_) | Identity::Component(_) | Identity::Cooperative(_) => {
+        Identity::Cluster(_)
+        | Identity::Component(_)
+        | Identity::Cooperative(_)
+        | Identity::ServiceAccount { .. } => {
             fields.wrong(
                 "grant.principal",
-                "must be allmende://principal/…, allmende://issuer/{alias}/{subject} or another member",
+                "must be allmende://principal/…, allmende://issuer/{alias}/{subject} or another member; a service account has scopes",
             );
             None
         }
@@ -115,12 +118,19 @@ pub fn write_right(right: &Right) -> v1::Right {
         RightSource::Grant => v1::RightSource::Grant,
         RightSource::Group => v1::RightSource::Group,
         RightSource::Certificate => v1::RightSource::Certificate,
+        RightSource::ServiceAccount => v1::RightSource::ServiceAccount,
     };
     let grant = match (&right.member, &right.grant) {
         (Some(member), Some(id)) => format!("members/{member}/grants/{id}"),
         _ => String::new(),
     };
+    let tenant = match (&right.member, &right.tenant) {
+        (Some(member), Some(id)) => format!("members/{member}/tenants/{id}"),
+        _ => String::new(),
+    };
     v1::Right {
+        tenant,
+        read_only: right.read_only,
         member: right.member.as_ref().map(|member| format!("members/{member}")).unwrap_or_default(),
         principal: right.principal.clone(),
         role: write_role(right.role).into(),

@@ -17,5 +17,6 @@ pub mod pool;
 pub mod preflight;
 pub mod quota;
 pub mod resources;
+pub mod service_account;
 pub mod tenant;
 pub mod usage;

@@ -41,13 +41,17 @@ impl std::fmt::Debug for Authentication {
 #[derive(Debug)]
 pub(super) struct Shown {
     certificate: Option<Identity>,
+    serial: Option<String>,
     token: Result<Option<String>, token::TokenError>,
 }
 
 impl Shown {
     pub(super) fn of(headers: &HeaderMap, extensions: &http::Extensions) -> Self {
+        let caller = Caller::from_extensions(extensions);
+        let certificate = caller.and_then(|caller| caller.certificate.as_ref());
         Self {
-            certificate: Caller::from_extensions(extensions).and_then(|caller| caller.identity.clone()),
+            certificate: caller.and_then(|caller| caller.identity.clone()),
+            serial: certificate.map(|certificate| certificate.serial.clone()),
             token: token::bearer(headers).map(|token| token.map(str::to_owned)),
         }
     }
@@ -89,7 +93,9 @@ impl Authentication {
         }
         // A bad token is refused also beside a good certificate: who shows one means it.
         let proof = proof.transpose().map_err(AppError::TokenRefused)?;
-        let who = Authenticated::of(shown.certificate.as_ref(), proof, for_clusters)?;
+        let by_token = proof.is_some();
+        let mut who = Authenticated::of(shown.certificate.as_ref(), proof, for_clusters)?;
+        who.serial = if by_token { None } else { shown.serial };
         tracing::Span::current().record("caller", tracing::field::display(&who.identity));
         Ok(who)
     }

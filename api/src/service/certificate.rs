@@ -6,8 +6,14 @@ use allmende_identity::Caller;
 use allmende_proto::v1::{self, certificate_service_server::CertificateService};
 use tonic::Request;
 
-use super::{Answer, Apps, answer, split};
-use crate::{app::certificate::Given, context::Rpc, convert::fields::time, error::AppError, names};
+use super::{Answer, Apps, answer, page, split, written as written_page};
+use crate::{
+    app::certificate::Given,
+    context::Rpc,
+    convert::{fields::time, service_account::write_revocation},
+    error::AppError,
+    names,
+};
 
 /// See the module.
 #[derive(Clone)]
@@ -74,6 +80,32 @@ impl CertificateService for CertificateApi {
             let at = self.0.certificates.revoke(&context, &id, &request).await?;
             let revoke_time = Some(time(at));
             Ok(v1::RevokeClusterCertificatesResponse { revoke_time })
+        })
+        .await
+    }
+
+    async fn revoke_certificates(
+        &self,
+        request: Request<v1::RevokeCertificatesRequest>,
+    ) -> Answer<v1::CertificateRevocation> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let revocation = self.0.revocations.revoke(&context, &request).await?;
+            Ok(write_revocation(&revocation))
+        })
+        .await
+    }
+
+    async fn list_certificate_revocations(
+        &self,
+        request: Request<v1::ListCertificateRevocationsRequest>,
+    ) -> Answer<v1::ListCertificateRevocationsResponse> {
+        answer(async {
+            let (context, request) = split(request, &self.0.clock)?;
+            let page = page(request.page_size, &request.page_token, "certificateRevocations")?;
+            let found = self.0.revocations.list(&context, &page).await?;
+            let (revocations, next_page_token) = written_page(found, |row| write_revocation(&row.value));
+            Ok(v1::ListCertificateRevocationsResponse { revocations, next_page_token })
         })
         .await
     }

@@ -13,11 +13,13 @@ mod member;
 mod operation;
 mod pool;
 mod quota;
+mod service_account;
 mod tenant;
 mod usage;
 
 use std::{future::Future, sync::Arc};
 
+use allmende_identity::signer::Signer;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -41,6 +43,7 @@ pub use member::MemberApi;
 pub use operation::OperationApi;
 pub use pool::PoolApi;
 pub use quota::QuotaApi;
+pub use service_account::ServiceAccountApi;
 pub use tenant::TenantApi;
 pub use usage::UsageApi;
 
@@ -69,6 +72,12 @@ fn written<T, M>(page: Page<T>, write: impl Fn(&T) -> M) -> (Vec<M>, String) {
 }
 
 impl Apps {
+    /// Who signs certificates of clusters and service accounts; none: they come from elsewhere.
+    pub fn set_signer(&mut self, signer: Option<Arc<dyn Signer>>) {
+        self.certificates.signer.clone_from(&signer);
+        self.service_accounts.signer = signer;
+    }
+
     /// From now on orders need a signed processing agreement (AVV) of the member.
     #[must_use]
     pub fn with_processing_agreements(mut self, needed: bool) -> Self {
@@ -88,6 +97,10 @@ pub struct Apps {
     pub audits: app::audit::Audits,
     /// Members and their register.
     pub members: app::member::Members,
+    /// Service accounts of members.
+    pub service_accounts: app::service_account::ServiceAccounts,
+    /// Certificates that are refused.
+    pub revocations: app::revocation::Revocations,
     /// Certificates of clusters.
     pub certificates: app::certificate::Certificates,
     /// Clusters.

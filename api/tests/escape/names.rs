@@ -1,5 +1,6 @@
 //! E27–E30: B's objects by A, under their names, under twisted names, and with cursors.
 
+use allmende_api::authz::policy::Allow;
 use tonic::{Code, Status};
 
 use super::{A, B, Table, World, named};
@@ -17,13 +18,18 @@ pub async fn try_all(world: &World, table: &mut Table) {
 
 fn known(world: &World) -> Known {
     let last = |name: &str| name.rsplit('/').next().unwrap().to_owned();
-    Known { grant: last(&world.grant), operation: last(&world.operation), loan: probe::UUID.to_owned() }
+    Known {
+        grant: last(&world.grant),
+        operation: last(&world.operation),
+        loan: probe::UUID.to_owned(),
+        credential: probe::UUID.to_owned(),
+    }
 }
 
 fn of_members() -> impl Iterator<Item = probe::Rpc> {
     probe::all().into_iter().filter(|rpc| {
         let row = allmende_api::authz::policy::row(&rpc.name).unwrap();
-        row.allow.iter().any(|allow| matches!(allow, allmende_api::authz::policy::Allow::Member(_)))
+        row.allow.iter().any(|allow| matches!(allow, Allow::Member(_) | Allow::Person(_)))
     })
 }
 

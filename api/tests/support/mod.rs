@@ -117,7 +117,7 @@ impl Api {
         let mut apps = set_up(apps);
         let (audits, holdings) = (apps.audits.clone(), apps.holdings.clone());
         let authority = ca.own();
-        apps.certificates.signer = Some(Arc::new(FileSigner { cert: authority.cert, key: authority.key }));
+        apps.set_signer(Some(Arc::new(FileSigner { cert: authority.cert, key: authority.key })));
         let bind = || async { TcpListener::bind("127.0.0.1:0").await.unwrap() };
         let listeners = Listeners { api: bind().await, health: bind().await, metrics: bind().await };
         let (address, health) = (listeners.api.local_addr().unwrap(), listeners.health.local_addr().unwrap());

@@ -20,6 +20,7 @@ pub struct Known {
     pub grant: String,
     pub operation: String,
     pub loan: String,
+    pub credential: String,
 }
 
 /// All of them, in the order of the contract.
@@ -68,6 +69,15 @@ impl Rpc {
             "GetTenant" | "UpdateTenant" | "DeleteTenant" | "CreateInstance" | "ListInstances" => {
                 of_member("/tenants/prod")
             }
+            "RevokeCertificates" => format!("allmende://member/{member}"),
+            "RevokeServiceAccountCredential" => {
+                of_member(&format!("/serviceAccounts/ci/credentials/{}", known.credential))
+            }
+            "GetServiceAccount"
+            | "UpdateServiceAccount"
+            | "DeleteServiceAccount"
+            | "IssueServiceAccountCredential"
+            | "ListServiceAccountCredentials" => of_member("/serviceAccounts/ci"),
             "GetOperation" => of_member(&format!("/operations/{}", known.operation)),
             "GetEntitlement" | "SetEntitlement" => of_member("/entitlements/local-1"),
             "GetInvoice" | "GetInvoiceDocument" => of_member("/invoices/2026-000001"),

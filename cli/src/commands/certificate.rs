@@ -139,15 +139,20 @@ async fn join(session: &Session, id: &str, token_file: &Path, out: &Path) -> Res
 }
 
 /// A file that its owner alone can read; an old one is replaced.
-fn secret_file(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn secret_file(path: &Path, text: &str) -> Result<(), Failure> {
     let new = path.with_extension("new");
+    // One that was left behind keeps its mode: it must go first.
+    match std::fs::remove_file(&new) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(local(&new, &error)),
+        _ => {}
+    }
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
+    options.write(true).create_new(true).mode(0o600);
     let mut file = options.open(&new).map_err(|error| local(&new, &error))?;
     file.write_all(text.as_bytes()).map_err(|error| local(&new, &error))?;
     std::fs::rename(&new, path).map_err(|error| local(path, &error))
 }
 
-fn local(path: &Path, error: &std::io::Error) -> Failure {
+pub(super) fn local(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Local(format!("{}: {error}", path.display()))
 }

@@ -8,6 +8,7 @@ mod certificate;
 mod cluster;
 mod completion;
 mod context;
+mod credential;
 mod credentials;
 mod departure;
 mod doctor;
@@ -27,8 +28,10 @@ mod preflight;
 mod quota;
 mod quota_usage;
 mod register;
+mod revocation;
 mod rights;
 mod run;
+mod service_account;
 mod store;
 mod tenant;
 mod usage;
@@ -54,6 +57,12 @@ pub(crate) enum Command {
     /// Members of the cooperative, their bill-tos and grants (Mitglieder)
     #[command(subcommand)]
     Member(member::Command),
+    /// Identities of a member's programs, with scopes and short-lived keys (Dienstkonten)
+    #[command(subcommand)]
+    ServiceAccount(service_account::Command),
+    /// Certificates that are refused before their time is over
+    #[command(subcommand)]
+    Certificate(revocation::Command),
     /// Clusters and their capacity
     #[command(subcommand)]
     Cluster(cluster::Command),
@@ -131,6 +140,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     match command {
         Command::Whoami(args) => login::who_am_i(args, session).await,
         Command::Member(command) => member::run(command, session).await,
+        Command::ServiceAccount(command) => service_account::run(command, session).await,
+        Command::Certificate(command) => revocation::run(command, session).await,
         Command::Cluster(command) => cluster::run(command, session).await,
         Command::Store(command) => store::run(command, session).await,
         Command::Quota(command) => quota::run(command, session).await,

@@ -8,8 +8,18 @@ use crate::{
     session::{Session, list},
 };
 
-const COLUMNS: [&str; 8] =
-    ["member", "principal", "role", "source", "valid_from", "valid_until", "deputy", "granted_by"];
+const COLUMNS: [&str; 10] = [
+    "member",
+    "principal",
+    "role",
+    "tenant",
+    "read_only",
+    "source",
+    "valid_from",
+    "valid_until",
+    "deputy",
+    "granted_by",
+];
 
 #[derive(Debug, Args)]
 pub(crate) struct RightsArgs {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{GrantId, MemberId},
+    ids::{GrantId, MemberId, TenantId},
     violation::FieldViolation,
 };
 
@@ -50,6 +50,24 @@ impl Role {
     /// Whether who has this role has the other's rights too: a member's admin has those of all its roles.
     pub fn covers(self, other: Self) -> bool {
         self == other || (self == Self::Admin && other.cooperative_name().is_none())
+    }
+
+    /// The roles of a member.
+    pub const OF_MEMBERS: [Self; 6] =
+        [Self::Viewer, Self::Orderer, Self::Approver, Self::Accountant, Self::Auditor, Self::Admin];
+
+    /// The roles that somebody with this one may give to others.
+    pub fn grantable(self) -> &'static [Self] {
+        match self {
+            Self::Admin | Self::CooperativeOperator => &Self::OF_MEMBERS,
+            Self::Viewer
+            | Self::Orderer
+            | Self::Approver
+            | Self::Accountant
+            | Self::Auditor
+            | Self::CooperativeTreasurer
+            | Self::CooperativeAuditor => &[],
+        }
     }
 
     /// The name in an identity `allmende://cooperative/{name}`; none for a member's role.
@@ -155,6 +173,8 @@ pub enum RightSource {
     Group,
     /// A certificate that names the member or the role.
     Certificate,
+    /// A scope of a service account.
+    ServiceAccount,
 }
 
 /// One line of the report of rights: who may do what, and since when.
@@ -178,6 +198,10 @@ pub struct Right {
     pub granted_by: String,
     /// The grant it comes from.
     pub grant: Option<GrantId>,
+    /// Only there; none: for the whole member.
+    pub tenant: Option<TenantId>,
+    /// Only what reads.
+    pub read_only: bool,
 }
 
 impl Right {
@@ -199,6 +223,8 @@ impl From<Grant> for Right {
             deputy: grant.deputy,
             granted_by: grant.granted_by,
             grant: Some(grant.id),
+            tenant: None,
+            read_only: false,
         }
     }
 }

@@ -153,6 +153,12 @@ id!(
     /// A grant under a member: a UUID.
     GrantId, is_uuid, "must be a UUID in lower case");
 id!(
+    /// A service account under a member.
+    ServiceAccountId, is_slug, "must be 1 to 32 of a-z, 0-9 and -, not - at the ends");
+id!(
+    /// A credential under a service account: a UUID.
+    CredentialId, is_uuid, "must be a UUID in lower case");
+id!(
     /// A long-running operation under a member: a UUID.
     OperationId, is_uuid, "must be a UUID in lower case");
 id!(

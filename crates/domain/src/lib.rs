@@ -1,8 +1,8 @@
 //! The pure domain: it decides, and does nothing else. No I/O, no clock, no environment, no floats.
 //!
-//! Platform: who ([`member`], [`grant`], [`register`], [`leitweg`]), what is shared ([`cluster`], [`account`]), what was asked
-//! ([`tenant`], [`catalog`], [`instance`], [`desired`]) and what was seen ([`observation`], [`operation`]). What the cooperative decides
-//! together about its pool is in [`quota`].
+//! Platform: who ([`member`], [`grant`], [`service_account`], [`revocation`], [`register`], [`leitweg`]), what is shared ([`cluster`],
+//! [`account`]), what was asked ([`tenant`], [`catalog`], [`instance`], [`desired`]) and what was seen ([`observation`], [`operation`]).
+//! What the cooperative decides together about its pool is in [`quota`].
 //!
 //! Money: what was used ([`usage`], [`period`]), what it costs ([`price`], [`rating`]), what all bear together ([`pot`], [`key`],
 //! [`allocate`]), and what comes of it ([`run`], [`closing`], [`invoice`]). Amounts are in [`money`].
@@ -45,7 +45,9 @@ pub mod quota;
 pub mod rating;
 pub mod register;
 pub mod resources;
+pub mod revocation;
 pub mod run;
+pub mod service_account;
 pub mod tenant;
 pub mod usage;
 pub mod violation;

@@ -91,6 +91,14 @@ impl Period {
     }
 }
 
+/// When a calendar day is over in Berlin.
+///
+/// # Errors
+/// Beyond the range of dates.
+pub fn end_of_day_in_berlin(day: Date) -> Result<Timestamp, PeriodError> {
+    start_of(day.tomorrow().map_err(|_| PeriodError)?)
+}
+
 /// The calendar day of a time in Berlin.
 ///
 /// # Errors

@@ -10,6 +10,13 @@ use x509_parser::{extensions::GeneralName, prelude::FromDer};
 pub enum Identity {
     /// `allmende://member/{id}`: the member itself.
     Member(String),
+    /// `allmende://member/{member}/serviceaccount/{account}`: a program of a member, whose rights are its scopes.
+    ServiceAccount {
+        /// The member's id.
+        member: String,
+        /// The account's id within it.
+        account: String,
+    },
     /// `allmende://cluster/{id}`: the operator program of a cluster.
     Cluster(String),
     /// `allmende://component/{name}`: a part of Allmende; names a transport and grants nothing.
@@ -30,6 +37,8 @@ pub enum Identity {
 const SCHEME: &str = "allmende://";
 /// Longest subject of a token, bytes.
 const SUBJECT_MAX: usize = 255;
+/// What stands between a member and its service account.
+const SERVICE_ACCOUNT: &str = "serviceaccount";
 const COOPERATIVE: [&str; 3] = ["operator", "treasurer", "auditor"];
 
 /// A text that is no identity.
@@ -52,6 +61,11 @@ impl FromStr for Identity {
         if kind == "issuer" {
             return subject_of(name).ok_or(IdentityError);
         }
+        if kind == "member"
+            && let Some((member, rest)) = name.split_once('/')
+        {
+            return account_of(member, rest).ok_or(IdentityError);
+        }
         if !is_name(name) {
             return Err(IdentityError);
         }
@@ -73,6 +87,9 @@ impl fmt::Display for Identity {
             Self::Subject { issuer, subject } => {
                 return write!(f, "{SCHEME}issuer/{issuer}/{}", percent_encoded(subject));
             }
+            Self::ServiceAccount { member, account } => {
+                return write!(f, "{SCHEME}member/{member}/{SERVICE_ACCOUNT}/{account}");
+            }
             Self::Member(name) => ("member", name),
             Self::Cluster(name) => ("cluster", name),
             Self::Component(name) => ("component", name),
@@ -92,7 +109,27 @@ fn subject_of(text: &str) -> Option<Identity> {
     (sound && canonical).then(|| Identity::Subject { issuer: issuer.to_owned(), subject })
 }
 
+/// `{member}` and `serviceaccount/{account}`. `-` alone, which stands for all accounts where something is refused, names nobody.
+fn account_of(member: &str, rest: &str) -> Option<Identity> {
+    let account = rest.strip_prefix(SERVICE_ACCOUNT)?.strip_prefix('/')?;
+    let sound = is_name(member) && is_name(account) && !account.starts_with('-');
+    sound.then(|| Identity::ServiceAccount { member: member.to_owned(), account: account.to_owned() })
+}
+
 impl Identity {
+    /// The text that stands for all service accounts of a member, where something is refused.
+    pub fn service_accounts_of(member: &str) -> String {
+        format!("{SCHEME}member/{member}/{SERVICE_ACCOUNT}/-")
+    }
+
+    /// The same for the member of this account; none for who is no service account.
+    pub(crate) fn siblings(&self) -> Option<String> {
+        match self {
+            Self::ServiceAccount { member, .. } => Some(Self::service_accounts_of(member)),
+            _ => None,
+        }
+    }
+
     /// The identity of a leaf certificate that was verified before. None unless there is exactly one `allmende://` URI and it is sound:
     /// two of them would let a caller choose.
     pub fn of_certificate(der: &[u8]) -> Option<Self> {
@@ -138,9 +175,12 @@ mod tests {
 
     #[test]
     fn identities_follow_a_strict_grammar() {
-        for good in
-            ["allmende://member/m-05766044", "allmende://cluster/local-1", "allmende://cooperative/treasurer"]
-        {
+        for good in [
+            "allmende://member/m-05766044",
+            "allmende://member/m-05766044/serviceaccount/ci",
+            "allmende://cluster/local-1",
+            "allmende://cooperative/treasurer",
+        ] {
             assert_eq!(good.parse::<Identity>().unwrap().to_string(), good);
         }
         for bad in [
@@ -150,6 +190,16 @@ mod tests {
             "allmende://x/y",
             "member/m-1",
             "allmende://member/a/b",
+            "allmende://member/a/",
+            "allmende://member/a/serviceaccount",
+            "allmende://member/a/serviceaccount/",
+            "allmende://member/a/serviceaccount/-",
+            "allmende://member/a/serviceaccount/b/c",
+            "allmende://member/a/serviceaccountb",
+            "allmende://member/a/ServiceAccount/b",
+            "allmende://member//serviceaccount/b",
+            "allmende://cluster/a/serviceaccount/b",
+            "allmende://principal/a/serviceaccount/b",
             "allmende://member/a?b",
             "ALLMENDE://member/a",
             "allmende://member/ä",

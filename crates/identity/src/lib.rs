@@ -8,6 +8,7 @@
 //! * [`client`] is the callers' side.
 
 pub mod acceptor;
+mod bars;
 mod caller;
 pub mod client;
 mod expiry;
@@ -23,13 +24,14 @@ pub mod signer;
 pub mod token;
 
 pub use acceptor::{Acceptor, AcceptorLimits, Connection, HandshakeCounts};
+pub use bars::{Bar, Bars};
 pub use caller::Caller;
 pub use expiry::Expiry;
 pub use identity::Identity;
 pub use material::ServerTlsPaths;
 pub use peer::PeerCertificate;
 pub use request::{CertificateRequest, KeyAndRequest, RequestError};
-pub use rules::{Bars, Cut, Rules};
+pub use rules::{Cut, Rules};
 pub use server_tls::{ServerTls, TlsError};
 
 /// Chooses the one crypto provider of the process. To be called first thing in `main`; a second call changes nothing.

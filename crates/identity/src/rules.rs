@@ -1,7 +1,6 @@
 //! By which rules a peer is admitted: at its handshake, and again whenever they change while it is connected.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -15,7 +14,7 @@ use rustls::{
 };
 use rustls_pki_types::{SignatureVerificationAlgorithm, UnixTime, alg_id};
 
-use crate::{identity::Identity, material::Material, peer::PeerCertificate, server_tls::TlsError};
+use crate::{bars::Bars, material::Material, peer::PeerCertificate, server_tls::TlsError};
 
 /// Application protocol: HTTP/2 and nothing else.
 pub(crate) const ALPN: &[u8] = b"h2";
@@ -52,7 +51,7 @@ pub enum Cut {
     Expired,
     /// Its certificate is on the revocation list.
     Revoked,
-    /// All certificates of its identity that were issued before a time are refused.
+    /// Its certificate is refused by a bar over its identity, or what its identity may do has changed.
     Barred,
     /// The rules changed: its authority is gone, the list that would speak for it is outdated or missing.
     Untrusted,
@@ -81,9 +80,6 @@ impl Cut {
         }
     }
 }
-
-/// Certificates of these identities that were issued before these Unix times are refused.
-pub type Bars = HashMap<Identity, i64>;
 
 /// One generation of the rules. Handshakes and connections that live are judged by the same.
 #[derive(Debug)]
@@ -129,21 +125,22 @@ impl Rules {
 
     /// A handshake knows everything but the bars.
     pub(crate) fn bars_nobody(&self) -> bool {
-        self.bars.is_empty()
+        self.bars.are_none()
     }
 
     pub(crate) fn lists_end(&self) -> Option<i64> {
         self.lists_end
     }
 
-    /// Cheap: by its time alone.
+    /// Cheap: by times alone.
     pub(crate) fn outlived(&self, peer: &PeerCertificate, now: i64) -> Option<Cut> {
-        (peer.not_after < now).then_some(Cut::Expired)
+        let barred = || self.bars.have_ended(peer, now).then_some(Cut::Barred);
+        (peer.not_after < now).then_some(Cut::Expired).or_else(barred)
     }
 
     /// Whether a peer would still be admitted at this Unix time, as if it shook hands now.
     pub(crate) fn judge(&self, peer: &PeerCertificate, now: i64) -> Result<(), Cut> {
-        if self.bars.get(&peer.identity).is_some_and(|bar| peer.not_before < *bar) {
+        if self.bars.refuse(peer, now) {
             return Err(Cut::Barred);
         }
         let seconds = u64::try_from(now).unwrap_or_default();

@@ -15,11 +15,12 @@ use thiserror::Error;
 
 use crate::{
     acceptor::HandshakeCounts,
+    bars::Bars,
     expiry::Expiry,
     live::{Live, Place},
     material::{Material, ServerTlsPaths},
     peer::PeerCertificate,
-    rules::{Bars, Cut, Rules, provider},
+    rules::{Cut, Rules, provider},
 };
 
 /// TLS cannot be set up; names the file, never its content.
@@ -112,8 +113,7 @@ impl ServerTls {
         Err(TlsError(errors.into_iter().map(|error| error.0).collect::<Vec<_>>().join("; ")))
     }
 
-    /// From now on, certificates of these identities that were issued before these times are refused, and their connections cut. Replaces
-    /// what was barred before.
+    /// From now on these bars hold, and connections that they refuse are cut. Replaces what was barred before.
     ///
     /// # Errors
     /// When the present files no longer make a configuration; nothing has changed then.
@@ -121,9 +121,13 @@ impl ServerTls {
         let mut present = self.shared.present.lock().unwrap_or_else(PoisonError::into_inner);
         let bars = Arc::new(bars);
         self.set(Rules::of(&present.material, Arc::clone(&bars))?);
-        present.bars = bars;
+        let earlier = std::mem::replace(&mut present.bars, Arc::clone(&bars));
         drop(present);
-        self.sift();
+        let (rules, now) = (self.current(), now());
+        self.shared.live.sift(|peer| {
+            let turned = || bars.turn(&earlier, &peer.identity).then_some(Cut::Barred);
+            rules.judge(peer, now).err().or_else(turned)
+        });
         Ok(())
     }
 

@@ -6,7 +6,7 @@ mod parties;
 
 use std::time::{Duration, SystemTime};
 
-use allmende_identity::{AcceptorLimits, Bars, Connection, Cut, Identity};
+use allmende_identity::{AcceptorLimits, Bar, Bars, Connection, Cut};
 use allmende_testkit::ca::{Leaf, TestCa};
 use parties::{LIMIT, LOOK, Server, connect, paths, refusal};
 use rustls_pki_types::UnixTime;
@@ -167,7 +167,7 @@ async fn a_bar_refuses_what_was_issued_before_it_and_lets_in_what_comes_after() 
     let mut cut = Pair::open(&mut server, &ca, Some(&stolen)).await;
     let mut kept = Pair::open(&mut server, &ca, Some(&other)).await;
     let year_2022 = 1_640_995_200;
-    server.tls.bar(Bars::from([(Identity::Cluster("local-1".into()), year_2022)])).unwrap();
+    server.tls.bar(bars_of(cluster, Bar::before(year_2022))).unwrap();
     cut.is_cut().await;
     kept.works().await;
     assert!(refusal(connect(&server, &ca, Some(&stolen)).await).await.is_some());
@@ -175,6 +175,44 @@ async fn a_bar_refuses_what_was_issued_before_it_and_lets_in_what_comes_after() 
     assert!(server.tls.cuts(Cut::Barred) >= 1);
     server.tls.reload().unwrap();
     assert!(refusal(connect(&server, &ca, Some(&stolen)).await).await.is_some(), "a reload forgets no bar");
+}
+
+fn bars_of(identity: &str, bar: Bar) -> Bars {
+    std::iter::once((identity.to_owned(), bar)).collect()
+}
+
+#[tokio::test]
+async fn a_bar_refuses_single_certificates_all_accounts_of_a_member_and_what_has_ended() {
+    let ca = TestCa::new();
+    let mut server = Server::of(&ca).await;
+    let account = |id: &str| format!("allmende://member/m-05766044/serviceaccount/{id}");
+    let (ci, backup) = (ca.client("ci", &[&account("ci")]), ca.client("backup", &[&account("backup")]));
+    let fresh = ca.client("fresh", &[&account("ci")]);
+    let member = ca.client("member", &[LEMGO]);
+    let mut single = Pair::open(&mut server, &ca, Some(&ci)).await;
+    let mut other = Pair::open(&mut server, &ca, Some(&backup)).await;
+    let mut own = Pair::open(&mut server, &ca, Some(&member)).await;
+
+    let serials = [format!("{:04x}", ci.serial)].into();
+    let one = Bar { serials, ..Bar::default() };
+    server.tls.bar(bars_of(&account("ci"), one)).unwrap();
+    single.is_cut().await;
+    assert!(refusal(connect(&server, &ca, Some(&ci)).await).await.is_some());
+    let mut again = Pair::open(&mut server, &ca, Some(&fresh)).await;
+    other.works().await;
+
+    // What an account may do has changed: it connects anew, under the same certificate.
+    server.tls.bar(bars_of(&account("ci"), Bar { turn: 1, ..Bar::default() })).unwrap();
+    again.is_cut().await;
+    other.works().await;
+    let mut again = Pair::open(&mut server, &ca, Some(&fresh)).await;
+
+    let year_2022 = Bar { ends: Some(1_640_995_200), ..Bar::default() };
+    server.tls.bar(bars_of(&account("-"), year_2022)).unwrap();
+    again.is_cut().await;
+    other.is_cut().await;
+    assert!(refusal(connect(&server, &ca, Some(&fresh)).await).await.is_some());
+    own.works().await;
 }
 
 #[tokio::test]

@@ -112,6 +112,14 @@ impl Store {
         self.find_at(key).await.map(|(found, _)| found)
     }
 
+    /// As [`find`](Self::find), and linearizably whatever the call asked for: for what says whether a caller still counts.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub async fn find_now<T: Record>(&self, key: &Key<T>) -> Result<Option<Versioned<T>>, StoreError> {
+        self.find_at(key).await.map(|(found, _)| found)
+    }
+
     /// As [`find`](Self::find), with the revision of the store at which it was read.
     pub(crate) async fn find_at<T: Record>(
         &self,

@@ -12,6 +12,8 @@
 //! /allmende/v1/preflight/<cluster 32>/                  what its last preflight found
 //! /allmende/v1/jointoken/<cluster 32>/                  join token of a cluster, by its hash
 //! /allmende/v1/credential/<cluster 32>/                 what certificates a cluster was given
+//! /allmende/v1/serviceaccount/<member 32>/<id 32>/      service account, with its credentials
+//! /allmende/v1/revocation/<principal hash 32>/          certificates of a principal that are refused
 //! /allmende/v1/account/<member 32>/<cluster 32>/        quota account
 //! /allmende/v1/quotahistory/<member 32>/<cluster 32>/   what was reserved at the end of past days
 //! /allmende/v1/budget/<member 32>/<bill-to 32>/<year>/  limit of money of a budget year, with its ledger
@@ -52,7 +54,7 @@ use allmende_domain::{
     grant::Grant,
     ids::{
         BillToId, ClusterId, GrantId, InstanceId, KeyId, LoanId, MemberId, OfferingId, OperationId,
-        PoolRuleId, PotId, PriceListId, RequestId, TenantId,
+        PoolRuleId, PotId, PriceListId, RequestId, ServiceAccountId, TenantId,
     },
     instance::Instance,
     invoice::Invoice,
@@ -69,7 +71,9 @@ use allmende_domain::{
         trend::QuotaHistory,
     },
     register::{RegisterChunk, RegisterEdition},
+    revocation::Revocation,
     run::Run,
+    service_account::ServiceAccount,
     tenant::Tenant,
     usage::LifecycleFact,
 };
@@ -128,6 +132,18 @@ keys! {
     grants(member: &MemberId) -> Range<Grant> = format!("grant/{}/", pad(member.as_str(), 32));
     /// All grants.
     grants_all() -> Range<Grant> = "grant/";
+
+    /// A service account.
+    service_account(member: &MemberId, id: &ServiceAccountId) -> Key<ServiceAccount> =
+        format!("serviceaccount/{}/{}/", pad(member.as_str(), 32), pad(id.as_str(), 32));
+    /// A member's service accounts.
+    service_accounts(member: &MemberId) -> Range<ServiceAccount> = format!("serviceaccount/{}/", pad(member.as_str(), 32));
+    /// All service accounts.
+    service_accounts_all() -> Range<ServiceAccount> = "serviceaccount/";
+    /// What certificates of a principal are refused.
+    revocation(principal: &str) -> Key<Revocation> = format!("revocation/{}/", hashed(principal));
+    /// The same of all.
+    revocations() -> Range<Revocation> = "revocation/";
 
     /// Head of a register edition.
     register_edition(edition: Date) -> Key<RegisterEdition> = format!("register/edition/{edition}/");

@@ -22,7 +22,9 @@ use allmende_domain::{
         budget::Budget, loan::Loan, rule::PoolRule, run::PoolRun, shown::ShownQuota, trend::QuotaHistory,
     },
     register::{RegisterChunk, RegisterEdition},
+    revocation::Revocation,
     run::Run,
+    service_account::ServiceAccount,
     tenant::Tenant,
     usage::{LifecycleFact, UsageSegment},
 };
@@ -120,6 +122,8 @@ records! {
     PreflightReport = "preflight";
     JoinToken = "join-token";
     ClusterCredential = "cluster-credential";
+    ServiceAccount = "service-account";
+    Revocation = "revocation";
     QuotaAccount = "account";
     QuotaHistory = "quotahistory";
     ShownQuota = "shownquota";

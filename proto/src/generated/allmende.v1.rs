@@ -188,6 +188,12 @@ pub struct Right {
     /// `members/{member}/grants/{grant}`; empty for other sources.
     #[prost(string, tag = "9")]
     pub grant: ::prost::alloc::string::String,
+    /// `members/{member}/tenants/{tenant}`: only there. Empty: for the whole member.
+    #[prost(string, tag = "10")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Only what reads.
+    #[prost(bool, tag = "11")]
+    pub read_only: bool,
 }
 /// A caller, as the API sees it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -573,6 +579,8 @@ pub enum RightSource {
     Group = 2,
     /// A certificate that names the member, or a role of the cooperative.
     Certificate = 3,
+    /// A scope of a service account.
+    ServiceAccount = 4,
 }
 impl RightSource {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -585,6 +593,7 @@ impl RightSource {
             Self::Grant => "RIGHT_SOURCE_GRANT",
             Self::Group => "RIGHT_SOURCE_GROUP",
             Self::Certificate => "RIGHT_SOURCE_CERTIFICATE",
+            Self::ServiceAccount => "RIGHT_SOURCE_SERVICE_ACCOUNT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -594,6 +603,7 @@ impl RightSource {
             "RIGHT_SOURCE_GRANT" => Some(Self::Grant),
             "RIGHT_SOURCE_GROUP" => Some(Self::Group),
             "RIGHT_SOURCE_CERTIFICATE" => Some(Self::Certificate),
+            "RIGHT_SOURCE_SERVICE_ACCOUNT" => Some(Self::ServiceAccount),
             _ => None,
         }
     }
@@ -2252,6 +2262,9 @@ pub struct AuditEntry {
     /// Its digest in that chain, hex; empty while it is not sealed.
     #[prost(string, tag = "16")]
     pub digest: ::prost::alloc::string::String,
+    /// For a service account: the principal that made it. Empty for other actors.
+    #[prost(string, tag = "17")]
+    pub made_by: ::prost::alloc::string::String,
 }
 /// Nested message and enum types in `AuditEntry`.
 pub mod audit_entry {
@@ -5982,6 +5995,58 @@ pub struct RevokeClusterCertificatesResponse {
     #[prost(message, optional, tag = "1")]
     pub revoke_time: ::core::option::Option<::prost_types::Timestamp>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeCertificatesRequest {
+    /// Identity text: `allmende://member/m-05766044`, `allmende://member/m-05766044/serviceaccount/ci`, `allmende://principal/kasse-amt-nord`,
+    /// `allmende://cooperative/treasurer`; `allmende://member/m-05766044/serviceaccount/-` for all service accounts of a member.
+    #[prost(string, tag = "1")]
+    pub principal: ::prost::alloc::string::String,
+    /// Serial number of the one certificate, hex as `openssl x509 -serial` shows it. Empty: all that were issued before `issued_before`.
+    #[prost(string, tag = "2")]
+    pub serial: ::prost::alloc::string::String,
+    /// Not in the future, and only without `serial`. Absent: now.
+    #[prost(message, optional, tag = "3")]
+    pub issued_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why, for the audit. Needed.
+    #[prost(string, tag = "4")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "6")]
+    pub validate_only: bool,
+}
+/// What is refused of one principal.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CertificateRevocation {
+    /// Identity text.
+    #[prost(string, tag = "1")]
+    pub principal: ::prost::alloc::string::String,
+    /// Certificates issued before this are refused. Absent: only those named.
+    #[prost(message, optional, tag = "2")]
+    pub issued_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Serial numbers, hex, of single certificates.
+    #[prost(string, repeated, tag = "3")]
+    pub serials: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// All are refused from then on: the membership ends.
+    #[prost(message, optional, tag = "4")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "5")]
+    pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListCertificateRevocationsRequest {
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListCertificateRevocationsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub revocations: ::prost::alloc::vec::Vec<CertificateRevocation>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
 /// Generated client implementations.
 pub mod certificate_service_client {
     #![allow(
@@ -6190,6 +6255,67 @@ pub mod certificate_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Refuses certificates of a member, a person or service, a service account or a role of the cooperative, whoever issued them: one by its
+        /// serial number, or all that were issued before a time. Cuts their connections. A member's admin may do so for the member's own.
+        pub async fn revoke_certificates(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RevokeCertificatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CertificateRevocation>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.CertificateService/RevokeCertificates",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.CertificateService",
+                        "RevokeCertificates",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// What is refused now.
+        pub async fn list_certificate_revocations(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListCertificateRevocationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCertificateRevocationsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.CertificateService/ListCertificateRevocations",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.CertificateService",
+                        "ListCertificateRevocations",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -6237,6 +6363,23 @@ pub mod certificate_service_server {
             request: tonic::Request<super::RevokeClusterCertificatesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::RevokeClusterCertificatesResponse>,
+            tonic::Status,
+        >;
+        /// Refuses certificates of a member, a person or service, a service account or a role of the cooperative, whoever issued them: one by its
+        /// serial number, or all that were issued before a time. Cuts their connections. A member's admin may do so for the member's own.
+        async fn revoke_certificates(
+            &self,
+            request: tonic::Request<super::RevokeCertificatesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CertificateRevocation>,
+            tonic::Status,
+        >;
+        /// What is refused now.
+        async fn list_certificate_revocations(
+            &self,
+            request: tonic::Request<super::ListCertificateRevocationsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListCertificateRevocationsResponse>,
             tonic::Status,
         >;
     }
@@ -6502,6 +6645,109 @@ pub mod certificate_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeClusterCertificatesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.CertificateService/RevokeCertificates" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeCertificatesSvc<T: CertificateService>(pub Arc<T>);
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<super::RevokeCertificatesRequest>
+                    for RevokeCertificatesSvc<T> {
+                        type Response = super::CertificateRevocation;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RevokeCertificatesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CertificateService>::revoke_certificates(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeCertificatesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.CertificateService/ListCertificateRevocations" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListCertificateRevocationsSvc<T: CertificateService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: CertificateService,
+                    > tonic::server::UnaryService<
+                        super::ListCertificateRevocationsRequest,
+                    > for ListCertificateRevocationsSvc<T> {
+                        type Response = super::ListCertificateRevocationsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ListCertificateRevocationsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as CertificateService>::list_certificate_revocations(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListCertificateRevocationsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -13233,6 +13479,1102 @@ pub mod quota_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "allmende.v1.QuotaService";
     impl<T> tonic::server::NamedService for QuotaServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// An identity of a member's program: `allmende://member/{member}/serviceaccount/{service_account}`.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ServiceAccount {
+    /// `members/{member}/serviceAccounts/{service_account}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// For people: what it does, and which office answers for it.
+    #[prost(string, tag = "2")]
+    pub display_name: ::prost::alloc::string::String,
+    /// What it may do: at least one, at most 16.
+    #[prost(message, repeated, tag = "3")]
+    pub scopes: ::prost::alloc::vec::Vec<ServiceAccountScope>,
+    /// It may renew its own credential while that is good.
+    #[prost(bool, tag = "4")]
+    pub self_renew: bool,
+    /// Nothing of it counts.
+    #[prost(bool, tag = "5")]
+    pub disabled: bool,
+    /// Nothing of it counts from then on. Absent: without end. Needed for auditors.
+    #[prost(message, optional, tag = "6")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whom the audit names for it. Set by the API.
+    #[prost(string, tag = "7")]
+    pub principal: ::prost::alloc::string::String,
+    /// Principal that made it. Set by the API.
+    #[prost(string, tag = "8")]
+    pub created_by: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "9")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    #[prost(message, optional, tag = "10")]
+    pub update_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Opaque hash of the stored state.
+    #[prost(string, tag = "11")]
+    pub etag: ::prost::alloc::string::String,
+}
+/// One thing that an account may do.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServiceAccountScope {
+    /// A role of a member.
+    #[prost(enumeration = "Role", tag = "1")]
+    pub role: i32,
+    /// `members/{member}/tenants/{tenant}`: only there. Empty: for the whole member.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Only what reads, and no credentials of services.
+    #[prost(bool, tag = "3")]
+    pub read_only: bool,
+}
+/// A key that speaks for an account, and what it was renewed to.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ServiceAccountCredential {
+    /// `members/{member}/serviceAccounts/{service_account}/credentials/{credential}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Serial number of the present certificate, hex.
+    #[prost(string, tag = "2")]
+    pub serial: ::prost::alloc::string::String,
+    /// Principal that it was issued to the account by: a person for the first certificate of it.
+    #[prost(string, tag = "3")]
+    pub issued_by: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "4")]
+    pub issue_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Of the present certificate.
+    #[prost(message, optional, tag = "5")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// How often it was renewed.
+    #[prost(int32, tag = "6")]
+    pub renewals: i32,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateServiceAccountRequest {
+    /// `members/{member}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// Permanent: 1 to 32 of a-z, 0-9 and -.
+    #[prost(string, tag = "2")]
+    pub service_account_id: ::prost::alloc::string::String,
+    #[prost(message, optional, tag = "3")]
+    pub service_account: ::core::option::Option<ServiceAccount>,
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetServiceAccountRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListServiceAccountsRequest {
+    /// `members/{member}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListServiceAccountsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub service_accounts: ::prost::alloc::vec::Vec<ServiceAccount>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UpdateServiceAccountRequest {
+    /// Its etag, when given, must be the present one.
+    #[prost(message, optional, tag = "1")]
+    pub service_account: ::core::option::Option<ServiceAccount>,
+    /// Of `display_name`, `scopes`, `self_renew`, `disabled`, `expire_time`.
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteServiceAccountRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "3")]
+    pub validate_only: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssueServiceAccountCredentialRequest {
+    /// `members/{member}/serviceAccounts/{service_account}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    /// PKCS #10, PEM: a key on P-256 and a signature by it. Its subject and extensions are ignored.
+    #[prost(string, tag = "2")]
+    pub certificate_request: ::prost::alloc::string::String,
+    /// How long it counts, at least 5 minutes; an hour when not said. More than a day, or than the account or the membership lasts, is cut
+    /// to that, and told.
+    #[prost(message, optional, tag = "3")]
+    pub ttl: ::core::option::Option<::prost_types::Duration>,
+    #[prost(string, tag = "4")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "5")]
+    pub validate_only: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IssueServiceAccountCredentialResponse {
+    #[prost(message, optional, tag = "1")]
+    pub credential: ::core::option::Option<ServiceAccountCredential>,
+    /// Leaf first, PEM. Empty with `validate_only`.
+    #[prost(string, tag = "2")]
+    pub certificate_chain: ::prost::alloc::string::String,
+    /// When to renew it: at half of its life.
+    #[prost(message, optional, tag = "3")]
+    pub renew_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Why it counts shorter than was asked for. Empty: it does not.
+    #[prost(string, tag = "4")]
+    pub shortened: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListServiceAccountCredentialsRequest {
+    /// `members/{member}/serviceAccounts/{service_account}`.
+    #[prost(string, tag = "1")]
+    pub parent: ::prost::alloc::string::String,
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListServiceAccountCredentialsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub credentials: ::prost::alloc::vec::Vec<ServiceAccountCredential>,
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RevokeServiceAccountCredentialRequest {
+    /// `members/{member}/serviceAccounts/{service_account}/credentials/{credential}`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Why, for the audit; optional.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    #[prost(bool, tag = "4")]
+    pub validate_only: bool,
+}
+/// Generated client implementations.
+pub mod service_account_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// A member's admin makes an account and gives it credentials; what it may do are its scopes and nothing else. It gives no rights to
+    /// others: grants, accounts and revocations are for people. All of it ends with the account, its end, its scopes, and the membership.
+    #[derive(Debug, Clone)]
+    pub struct ServiceAccountServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl ServiceAccountServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> ServiceAccountServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> ServiceAccountServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            ServiceAccountServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        pub async fn create_service_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateServiceAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ServiceAccountService/CreateServiceAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.ServiceAccountService",
+                        "CreateServiceAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn get_service_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetServiceAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ServiceAccountService/GetServiceAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.ServiceAccountService",
+                        "GetServiceAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_service_accounts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListServiceAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListServiceAccountsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ServiceAccountService/ListServiceAccounts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.ServiceAccountService",
+                        "ListServiceAccounts",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Changes what it is called, what it may do, until when, and whether it is disabled. Streams that it has open are cut.
+        pub async fn update_service_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UpdateServiceAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ServiceAccountService/UpdateServiceAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.ServiceAccountService",
+                        "UpdateServiceAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Its credentials end with it: an account that is made anew under the same id does not take them over.
+        pub async fn delete_service_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteServiceAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ServiceAccountService/DeleteServiceAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.ServiceAccountService",
+                        "DeleteServiceAccount",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Signs a certificate for a key that the caller has made and keeps. By the member's admin, or, where `self_renew` is set, by the account
+        /// itself under its present credential: that renews it.
+        pub async fn issue_service_account_credential(
+            &mut self,
+            request: impl tonic::IntoRequest<super::IssueServiceAccountCredentialRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IssueServiceAccountCredentialResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ServiceAccountService/IssueServiceAccountCredential",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.ServiceAccountService",
+                        "IssueServiceAccountCredential",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Those that have not ended.
+        pub async fn list_service_account_credentials(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListServiceAccountCredentialsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListServiceAccountCredentialsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ServiceAccountService/ListServiceAccountCredentials",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.ServiceAccountService",
+                        "ListServiceAccountCredentials",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Ends one at once, with all that it was renewed to, and cuts its connections.
+        pub async fn revoke_service_account_credential(
+            &mut self,
+            request: impl tonic::IntoRequest<
+                super::RevokeServiceAccountCredentialRequest,
+            >,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/allmende.v1.ServiceAccountService/RevokeServiceAccountCredential",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new(
+                        "allmende.v1.ServiceAccountService",
+                        "RevokeServiceAccountCredential",
+                    ),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod service_account_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with ServiceAccountServiceServer.
+    #[async_trait]
+    pub trait ServiceAccountService: std::marker::Send + std::marker::Sync + 'static {
+        async fn create_service_account(
+            &self,
+            request: tonic::Request<super::CreateServiceAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status>;
+        async fn get_service_account(
+            &self,
+            request: tonic::Request<super::GetServiceAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status>;
+        async fn list_service_accounts(
+            &self,
+            request: tonic::Request<super::ListServiceAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListServiceAccountsResponse>,
+            tonic::Status,
+        >;
+        /// Changes what it is called, what it may do, until when, and whether it is disabled. Streams that it has open are cut.
+        async fn update_service_account(
+            &self,
+            request: tonic::Request<super::UpdateServiceAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status>;
+        /// Its credentials end with it: an account that is made anew under the same id does not take them over.
+        async fn delete_service_account(
+            &self,
+            request: tonic::Request<super::DeleteServiceAccountRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status>;
+        /// Signs a certificate for a key that the caller has made and keeps. By the member's admin, or, where `self_renew` is set, by the account
+        /// itself under its present credential: that renews it.
+        async fn issue_service_account_credential(
+            &self,
+            request: tonic::Request<super::IssueServiceAccountCredentialRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IssueServiceAccountCredentialResponse>,
+            tonic::Status,
+        >;
+        /// Those that have not ended.
+        async fn list_service_account_credentials(
+            &self,
+            request: tonic::Request<super::ListServiceAccountCredentialsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListServiceAccountCredentialsResponse>,
+            tonic::Status,
+        >;
+        /// Ends one at once, with all that it was renewed to, and cuts its connections.
+        async fn revoke_service_account_credential(
+            &self,
+            request: tonic::Request<super::RevokeServiceAccountCredentialRequest>,
+        ) -> std::result::Result<tonic::Response<super::ServiceAccount>, tonic::Status>;
+    }
+    /// A member's admin makes an account and gives it credentials; what it may do are its scopes and nothing else. It gives no rights to
+    /// others: grants, accounts and revocations are for people. All of it ends with the account, its end, its scopes, and the membership.
+    #[derive(Debug)]
+    pub struct ServiceAccountServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> ServiceAccountServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>>
+    for ServiceAccountServiceServer<T>
+    where
+        T: ServiceAccountService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/allmende.v1.ServiceAccountService/CreateServiceAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateServiceAccountSvc<T: ServiceAccountService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccountService,
+                    > tonic::server::UnaryService<super::CreateServiceAccountRequest>
+                    for CreateServiceAccountSvc<T> {
+                        type Response = super::ServiceAccount;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateServiceAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccountService>::create_service_account(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateServiceAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.ServiceAccountService/GetServiceAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetServiceAccountSvc<T: ServiceAccountService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccountService,
+                    > tonic::server::UnaryService<super::GetServiceAccountRequest>
+                    for GetServiceAccountSvc<T> {
+                        type Response = super::ServiceAccount;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetServiceAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccountService>::get_service_account(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetServiceAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.ServiceAccountService/ListServiceAccounts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListServiceAccountsSvc<T: ServiceAccountService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccountService,
+                    > tonic::server::UnaryService<super::ListServiceAccountsRequest>
+                    for ListServiceAccountsSvc<T> {
+                        type Response = super::ListServiceAccountsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListServiceAccountsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccountService>::list_service_accounts(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListServiceAccountsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.ServiceAccountService/UpdateServiceAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct UpdateServiceAccountSvc<T: ServiceAccountService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccountService,
+                    > tonic::server::UnaryService<super::UpdateServiceAccountRequest>
+                    for UpdateServiceAccountSvc<T> {
+                        type Response = super::ServiceAccount;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::UpdateServiceAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccountService>::update_service_account(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UpdateServiceAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.ServiceAccountService/DeleteServiceAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteServiceAccountSvc<T: ServiceAccountService>(pub Arc<T>);
+                    impl<
+                        T: ServiceAccountService,
+                    > tonic::server::UnaryService<super::DeleteServiceAccountRequest>
+                    for DeleteServiceAccountSvc<T> {
+                        type Response = super::ServiceAccount;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteServiceAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccountService>::delete_service_account(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteServiceAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.ServiceAccountService/IssueServiceAccountCredential" => {
+                    #[allow(non_camel_case_types)]
+                    struct IssueServiceAccountCredentialSvc<T: ServiceAccountService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: ServiceAccountService,
+                    > tonic::server::UnaryService<
+                        super::IssueServiceAccountCredentialRequest,
+                    > for IssueServiceAccountCredentialSvc<T> {
+                        type Response = super::IssueServiceAccountCredentialResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::IssueServiceAccountCredentialRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccountService>::issue_service_account_credential(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = IssueServiceAccountCredentialSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.ServiceAccountService/ListServiceAccountCredentials" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListServiceAccountCredentialsSvc<T: ServiceAccountService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: ServiceAccountService,
+                    > tonic::server::UnaryService<
+                        super::ListServiceAccountCredentialsRequest,
+                    > for ListServiceAccountCredentialsSvc<T> {
+                        type Response = super::ListServiceAccountCredentialsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::ListServiceAccountCredentialsRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccountService>::list_service_account_credentials(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListServiceAccountCredentialsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/allmende.v1.ServiceAccountService/RevokeServiceAccountCredential" => {
+                    #[allow(non_camel_case_types)]
+                    struct RevokeServiceAccountCredentialSvc<T: ServiceAccountService>(
+                        pub Arc<T>,
+                    );
+                    impl<
+                        T: ServiceAccountService,
+                    > tonic::server::UnaryService<
+                        super::RevokeServiceAccountCredentialRequest,
+                    > for RevokeServiceAccountCredentialSvc<T> {
+                        type Response = super::ServiceAccount;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                super::RevokeServiceAccountCredentialRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ServiceAccountService>::revoke_service_account_credential(
+                                        &inner,
+                                        request,
+                                    )
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RevokeServiceAccountCredentialSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for ServiceAccountServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "allmende.v1.ServiceAccountService";
+    impl<T> tonic::server::NamedService for ServiceAccountServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

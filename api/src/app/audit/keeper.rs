@@ -146,6 +146,7 @@ fn entry(refused: &Refused, member: Option<MemberId>, now: Timestamp) -> Result<
         actor: refused.principal.clone(),
         role: String::new(),
         deputy: false,
+        made_by: None,
         member,
         action: refused.rpc.clone(),
         target: refused.target.clone(),

@@ -180,6 +180,7 @@ mod tests {
             actor: "a".into(),
             role: String::new(),
             deputy: false,
+            made_by: None,
             member: None,
             action: "allmende.v1.TenantService/CreateTenant".into(),
             target: target.into(),

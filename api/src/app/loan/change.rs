@@ -278,7 +278,11 @@ impl Loans {
 impl Call<'_> {
     /// Who acts, where several must agree.
     fn eye(&self) -> Result<Eye, AppError> {
-        self.change.actor.eye.clone().ok_or_else(|| AppError::internal("an agreement without a role"))
+        self.change.actor.eye.clone().ok_or_else(|| AppError::Forbidden {
+            description:
+                "agreeing and refusing are for people: a service account is nobody's second pair of eyes"
+                    .to_owned(),
+        })
     }
 
     fn refusal(&self, side: Side, terms: &LoanTerms, error: LoanError) -> AppError {

@@ -150,6 +150,7 @@ fn told(loan: &Loan, summary: &str, now: Timestamp) -> Result<Txn, AppError> {
             actor: ACTOR.to_owned(),
             role: "component".to_owned(),
             deputy: false,
+            made_by: None,
             member: Some(member.clone()),
             action: "allmende.v1.LoanService".to_owned(),
             target: loan.name_for(member),

@@ -4,14 +4,20 @@ use allmende_domain::{
     departure::{Departure, GRACE_DAYS, GRACE_DAYS_MAX},
     ids::MemberId,
     member::Member,
-    period::day_in_berlin,
+    period::{day_in_berlin, end_of_day_in_berlin},
 };
+use allmende_identity::Identity;
 use allmende_proto::v1;
 use allmende_store::{Txn, Versioned, keys};
 
 use super::{Members, check_etag};
 use crate::{
-    app::loan::Loans, authz::Scope, context::Context, convert::fields::Fields, core::Core, error::AppError,
+    app::{loan::Loans, revocation::Pending},
+    authz::Scope,
+    context::Context,
+    convert::fields::Fields,
+    core::Core,
+    error::AppError,
 };
 
 impl Members {
@@ -43,6 +49,7 @@ impl Members {
         };
         let departure = fields.finish(departure)?;
         let key = keys::member(id);
+        let accounts = Identity::service_accounts_of(id.as_str());
         let name = &request.name;
         self.core
             .commit(&change, || async {
@@ -68,7 +75,12 @@ impl Members {
                 let summary =
                     format!("Austritt zum {}, Frist bis {}", departure.last_day, departure.grace_until);
                 let audit = change.audit(context.row.rpc, Some(id), name, summary, &departure.reason);
-                Ok((Txn::new().expect_unchanged(&found).put(&key, &next).and(audit), next))
+                // Streams of service accounts end with the rights; calls are refused by then anyway.
+                let pending = Pending::read(&self.core, &accounts, context.now).await?;
+                // A day that no clock reaches ends nothing.
+                let end = end_of_day_in_berlin(departure.grace_until).ok();
+                let bars = pending.put(&pending.present.ending(end, context.now));
+                Ok((Txn::new().expect_unchanged(&found).put(&key, &next).and(bars).and(audit), next))
             })
             .await
     }

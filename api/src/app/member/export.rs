@@ -87,6 +87,7 @@ async fn records(
         json("member.json", &found.value)?,
         json("bill-tos.json", &cut.all(&keys::bill_tos(member)).await?)?,
         json("grants.json", &cut.all(&keys::grants(member)).await?)?,
+        json("service-accounts.json", &cut.all(&keys::service_accounts(member)).await?)?,
         json("entitlements.json", &cut.all(&keys::accounts(member)).await?)?,
         json("tenants.json", &cut.all(&keys::tenants(member)).await?)?,
         json("instances.json", &cut.all(&keys::instances_of(member)).await?)?,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use allmende_domain::{
     grant::{Grant, Right, RightSource, Role},
-    ids::MemberId,
+    ids::{MemberId, TenantId},
     member::Member,
     period::day_in_berlin,
 };
@@ -17,6 +17,7 @@ use crate::{
     authn::GroupRight,
     authz::Scope,
     context::Context,
+    convert::service_account::rights as scopes,
     error::AppError,
     pagination::{Page, PageRequest},
 };
@@ -64,6 +65,8 @@ impl Members {
                     Role::ALL.into_iter().filter_map(by_cooperative_certificate).collect();
                 rights.extend(members.iter().map(|member| by_member_certificate(&member.value)));
                 rights.extend(grants.into_iter().map(|grant| Right::from(grant.value)));
+                let (accounts, _) = self.core.store.snapshot(&keys::service_accounts_all()).await?;
+                rights.extend(accounts.iter().flat_map(|row| scopes(&row.value)));
                 rights
             }
             RightsOf::Member(id, name) => {
@@ -73,6 +76,8 @@ impl Members {
                 let (grants, _) = self.core.store.snapshot(&keys::grants(id)).await?;
                 let mut rights = vec![by_member_certificate(&member.value)];
                 rights.extend(grants.into_iter().map(|grant| Right::from(grant.value)));
+                let (accounts, _) = self.core.store.snapshot(&keys::service_accounts(id)).await?;
+                rights.extend(accounts.iter().flat_map(|row| scopes(&row.value)));
                 rights
             }
         };
@@ -101,6 +106,9 @@ impl Members {
     pub async fn own_rights(&self, context: &Context) -> Result<Vec<Right>, AppError> {
         self.core.authorizer.require(context, Scope::Known).await?;
         let caller = &context.caller;
+        if let Some(account) = self.core.authorizer.account(context).await? {
+            return Ok(scopes(&account));
+        }
         let mut rights = match &caller.identity {
             Identity::Cooperative(name) => Role::ALL
                 .into_iter()
@@ -154,6 +162,8 @@ fn by_member_certificate(member: &Member) -> Right {
         deputy: false,
         granted_by: String::new(),
         grant: None,
+        tenant: None,
+        read_only: false,
     }
 }
 
@@ -170,6 +180,8 @@ fn by_cooperative_certificate(role: Role) -> Option<Right> {
         deputy: false,
         granted_by: String::new(),
         grant: None,
+        tenant: None,
+        read_only: false,
     })
 }
 
@@ -185,6 +197,8 @@ fn by_group(right: &GroupRight) -> Right {
         deputy: false,
         granted_by: String::new(),
         grant: None,
+        tenant: None,
+        read_only: false,
     }
 }
 
@@ -192,5 +206,7 @@ fn by_group(right: &GroupRight) -> Right {
 fn order(right: &Right) -> String {
     let member = right.member.as_ref().map_or("", MemberId::as_str);
     let grant = right.grant.as_ref().map(ToString::to_string).unwrap_or_default();
-    format!("{member}\u{1}{}\u{1}{}\u{1}{grant}", right.principal, right.role)
+    let tenant = right.tenant.as_ref().map_or("", TenantId::as_str);
+    let narrowed = if right.read_only { "\u{1}r" } else { "" };
+    format!("{member}\u{1}{}\u{1}{}\u{1}{grant}{tenant}{narrowed}", right.principal, right.role)
 }

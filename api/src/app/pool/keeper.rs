@@ -251,6 +251,7 @@ fn told(account: &QuotaAccount, summary: String, resolution: &str, now: Timestam
         actor: ACTOR.to_owned(),
         role: "component".to_owned(),
         deputy: false,
+        made_by: None,
         member: Some(account.member.clone()),
         action: "allmende.v1.PoolService/ApplyPoolRule".to_owned(),
         target: format!("members/{}/entitlements/{}", account.member, account.cluster),

@@ -26,6 +26,9 @@ pub struct AuditEntry {
     pub role: String,
     /// In place of another ("i. V.").
     pub deputy: bool,
+    /// For a service account: the principal that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
     /// The member it was done for, or asked for; none for the cooperative's own data.
     pub member: Option<MemberId>,
     /// The RPC.
@@ -110,6 +113,6 @@ mod tests {
         let old = r#"{"at":"2026-11-24T10:00:00Z","actor":"a","role":"admin","deputy":false,"member":"m-05766044","action":"x",
             "target":"t","request_id":"00000000-0000-4000-8000-000000000001","reason":"","summary":"s"}"#;
         let entry: AuditEntry = serde_json::from_str(old).unwrap();
-        assert!(entry.changes.is_empty() && entry.refused.is_none());
+        assert!(entry.changes.is_empty() && entry.refused.is_none() && entry.made_by.is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use allmende_identity::{Bars, Cut, Identity};
+use allmende_identity::{Bar, Bars, Cut};
 use allmende_testkit::ca::{Leaf, TestCa, rcgen::date_time_ymd};
 use rustls_pki_types::UnixTime;
 use tokio::io::AsyncReadExt;
@@ -65,7 +65,8 @@ pub async fn rows() -> Vec<Row> {
     });
     let mut server = Server::of(&ca).await;
     let bar = |server: &Server| {
-        let bars = Bars::from([(Identity::Cluster("local-1".into()), 1_700_000_000)]);
+        let bars: Bars =
+            std::iter::once(("allmende://cluster/local-1".to_owned(), Bar::before(1_700_000_000))).collect();
         server.tls.bar(bars).unwrap();
     };
     let situation = "`allmende cluster revoke` while connected";
