@@ -88,6 +88,12 @@ pub struct Config {
     /// Ed25519 key that signs the heads of the audit, PEM (PKCS #8). Without it entries are written, and neither sealed nor signed.
     #[arg(long, env = "ALLMENDE_API_AUDIT_KEY")]
     pub audit_key: Option<PathBuf>,
+    /// Where sealed segments of the audit go when they are old, for example file:///var/lib/allmende/audit. Without it they stay in etcd.
+    #[arg(long, env = "ALLMENDE_API_AUDIT_OBJECTS")]
+    pub audit_objects: Option<String>,
+    /// How old they are then, days; 0: those that lie there are read, and no more are moved.
+    #[arg(long, env = "ALLMENDE_API_AUDIT_MOVE_AFTER_DAYS", default_value_t = 30, value_parser = clap::value_parser!(i64).range(0..=3650))]
+    pub audit_move_after_days: i64,
     /// Take orders only of members whose signed processing agreement (AVV, Art. 28 DSGVO) is on record.
     #[arg(long, env = "ALLMENDE_API_REQUIRE_PROCESSING_AGREEMENT")]
     pub require_processing_agreement: bool,

@@ -13,6 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    app::audit::Archive,
     authz::{Authorizer, Scope, authorizer::Actor},
     clock::Clock,
     context::Context,
@@ -30,6 +31,8 @@ pub struct Core {
     pub clock: Arc<dyn Clock>,
     /// Applies the table.
     pub authorizer: Authorizer,
+    /// Where old segments of the audit lie; none: all are in etcd.
+    pub archive: Option<Archive>,
     /// Orders need a signed processing agreement (AVV) of the member.
     pub needs_processing_agreement: bool,
 }
@@ -143,6 +146,38 @@ impl Core {
             TransactError::Contention => AppError::Contention,
             TransactError::Store(error) => error.into(),
         })
+    }
+}
+
+impl Context {
+    /// The audit entry of what a cluster told and we took for true: it names the cluster and has no request id of the sender. Where the
+    /// member is one of our own records, it lies in that member's chain too.
+    ///
+    /// # Errors
+    /// Never in practice: a fresh UUID is an id.
+    pub fn audit_report(
+        &self,
+        member: Option<&MemberId>,
+        target: &str,
+        summary: String,
+    ) -> Result<Txn, AppError> {
+        let (actor, request_id) = (self.caller.identity.to_string(), fresh()?);
+        let key = keys::audit(self.now, &actor, &request_id);
+        let entry = AuditEntry {
+            at: self.now,
+            actor,
+            role: "cluster".to_owned(),
+            deputy: false,
+            member: member.cloned(),
+            action: self.row.rpc.to_owned(),
+            target: target.to_owned(),
+            request_id,
+            reason: String::new(),
+            summary,
+            changes: Vec::new(),
+            refused: None,
+        };
+        Ok(Txn::new().audit(&key, entry))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use allmende_api::{
-    app::{loan::LoanKeeper, pool::PoolKeeper},
+    app::{audit::Archive, loan::LoanKeeper, pool::PoolKeeper},
     authn::Issuers,
     clock::SystemClock,
     config::Config,
@@ -63,7 +63,9 @@ async fn main() -> anyhow::Result<()> {
         metrics.clone(),
         drain.clone(),
     );
-    let mut apps = apps.with_processing_agreements(config.require_processing_agreement);
+    let mut apps = apps
+        .with_processing_agreements(config.require_processing_agreement)
+        .with_archive(archive(&config).await?);
     let keeper = apps.audits.keeper(audit_key(&config)?);
     tokio::spawn(keeper.clone().run(drain.clone()));
     keep_quota(&apps, &drain);
@@ -110,6 +112,15 @@ fn keep_quota(apps: &Apps, drain: &CancellationToken) {
     tokio::spawn(apps.holdings.keeper().run(drain.clone()));
     tokio::spawn(LoanKeeper::new(apps.loans.core.clone()).run(drain.clone()));
     tokio::spawn(PoolKeeper::new(apps.pools.core.clone()).run(drain.clone()));
+}
+
+/// Where old segments of the audit go.
+async fn archive(config: &Config) -> anyhow::Result<Option<Archive>> {
+    let Some(address) = &config.audit_objects else { return Ok(None) };
+    let objects = DocumentStore::at(address).await.context("audit-objects")?;
+    let days = config.audit_move_after_days;
+    let after = (days > 0).then(|| jiff::SignedDuration::from_hours(24 * days));
+    Ok(Some(Archive { objects, after }))
 }
 
 /// The key that signs the audit's heads. A path that holds none is an error: a typing mistake must not end the sealing silently.

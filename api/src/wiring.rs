@@ -47,7 +47,13 @@ pub fn apps(
 ) -> Apps {
     let refusals = Refusals::default();
     let authorizer = Authorizer::new(store.clone(), refusals.clone());
-    let core = Core { authorizer, store, clock: Arc::clone(&clock), needs_processing_agreement: false };
+    let core = Core {
+        authorizer,
+        store,
+        clock: Arc::clone(&clock),
+        archive: None,
+        needs_processing_agreement: false,
+    };
     Apps {
         clock,
         audits: Audits { core: core.clone(), refusals, metrics: metrics.audit() },

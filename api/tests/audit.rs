@@ -5,6 +5,12 @@
     reason = "a test fails by panicking, and a story is told in one piece"
 )]
 
+#[path = "audit/archive.rs"]
+mod archive;
+#[path = "audit/cluster.rs"]
+mod cluster;
+#[path = "audit/restore.rs"]
+mod restore;
 mod support;
 
 use std::collections::BTreeSet;

@@ -9,13 +9,14 @@ use allmende_domain::{
 use allmende_store::{Counter, Store, Txn, Versioned, keys, objects::DocumentStore};
 use jiff::Timestamp;
 
-use crate::{digest, error::BillingError};
+use crate::{audit, digest, error::BillingError};
 
 /// Gives a draft the next number of its range, and chains its record to the one before.
 pub(crate) async fn issue(
     store: &Store,
     run: &Versioned<Run>,
     draft: &Versioned<Invoice>,
+    now: Timestamp,
 ) -> Result<(Txn, Run), BillingError> {
     let range = format!("{}-{}", draft.value.issuer.number_prefix, draft.value.issue_date.year());
     let key = keys::counter(&range);
@@ -34,7 +35,8 @@ pub(crate) async fn issue(
         .expect_unchanged(draft)
         .delete(&draft.key)
         .expect_absent(&numbered)
-        .put(&numbered, &invoice);
+        .put(&numbered, &invoice)
+        .and(audit::of_invoice(&invoice, now)?);
     Ok((txn, run.value.one_done()))
 }
 

@@ -3,6 +3,7 @@
 //! Every step is decided by the run's record alone and compares its revision. So a worker may die at any moment, another may run beside
 //! it, and an answer may be lost: whoever reads the run next goes on where it stands, and nothing is done twice.
 
+mod audit;
 pub mod config;
 mod cut;
 mod digest;

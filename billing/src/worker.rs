@@ -11,7 +11,7 @@ use allmende_domain::{
 use allmende_store::{Commit, Revision, Store, StoreError, Txn, Versioned, keys, objects::DocumentStore};
 use jiff::Timestamp;
 
-use crate::{cut, drafts, error::BillingError, issue};
+use crate::{audit, cut, drafts, error::BillingError, issue};
 
 /// Tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -66,15 +66,21 @@ impl Worker {
     pub async fn step(&mut self, period: Period) -> Result<Progress, BillingError> {
         let Some(run) = self.store.find(&keys::run(period)).await? else { return Ok(Progress::Idle) };
         let Some(step) = next(&run.value) else { return Ok(Progress::Idle) };
-        let (changes, progress) = match self.prepare(&run, step).await {
-            Ok(changes) => (changes, Progress::Done(step)),
+        let now = (self.clock)();
+        let (changes, progress) = match self.prepare(&run, step, now).await {
+            Ok((txn, next)) => {
+                let audited = txn.and(audit::of_step(step, &next, now)?);
+                ((audited, next), Progress::Done(step))
+            }
             // What was read after the run may be newer than it: only a run that still stands there can be at odds with the rest.
             Err(_) if self.has_moved_on(&run).await? => {
                 self.queue = None;
                 return Ok(Progress::Again);
             }
             Err(error) if error.is_of_the_inputs() && run.value.may_fail() => {
-                (drafts::fail(&self.store, &run, &error.to_string(), (self.clock)()).await?, Progress::Failed)
+                let reason = error.to_string();
+                let (txn, next) = drafts::fail(&self.store, &run, &reason, now).await?;
+                ((txn.and(audit::of_failure(&next, &reason, now)?), next), Progress::Failed)
             }
             Err(error) => return Err(error),
         };
@@ -85,8 +91,12 @@ impl Worker {
         Ok(self.store.find(&run.key).await?.is_none_or(|present| present.revision != run.revision))
     }
 
-    async fn prepare(&mut self, run: &Versioned<Run>, step: Step) -> Result<(Txn, Run), BillingError> {
-        let now = (self.clock)();
+    async fn prepare(
+        &mut self,
+        run: &Versioned<Run>,
+        step: Step,
+        now: Timestamp,
+    ) -> Result<(Txn, Run), BillingError> {
         match step {
             Step::ClosePeriod => drafts::close_period(&self.store, run, now).await,
             Step::FreezeCut => drafts::freeze(&self.store, &self.documents, run).await,
@@ -113,7 +123,7 @@ impl Worker {
                     issue::as_reviewed(&run.value, &all)?;
                 }
                 let draft = self.head(run, InvoiceState::Draft).await?;
-                issue::issue(&self.store, run, &draft).await
+                issue::issue(&self.store, run, &draft, now).await
             }
             Step::BeginRendering => Ok((Txn::new(), run.value.entering(RunState::Rendering))),
             Step::RenderInvoice => {

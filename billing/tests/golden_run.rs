@@ -135,6 +135,9 @@ async fn a_run_without_prices_fails_in_words_and_leaves_the_period_open() {
     assert_eq!(world.worker().step(golden::period()).await.unwrap(), Progress::Failed);
     let run = world.run(golden::period()).await.value;
     assert_eq!((run.state, run.message.as_str()), (RunState::Failed, "no price list is in force in 2026-09"));
+    let (entries, _) = world.store.snapshot(&keys::audit_all()).await.unwrap();
+    let failed = entries.iter().find(|row| row.value.action == "billing/FailRun").unwrap();
+    assert!(failed.value.summary.contains("no price list"), "{}", failed.value.summary);
     assert!(
         world.store.find(&keys::period(golden::period())).await.unwrap().is_none(),
         "the period was never closed"

@@ -78,6 +78,14 @@ impl Apps {
         self.service_accounts.signer = signer;
     }
 
+    /// From now on old segments of the audit lie there too.
+    #[must_use]
+    pub fn with_archive(mut self, archive: Option<app::audit::Archive>) -> Self {
+        self.audits.core.archive.clone_from(&archive);
+        self.members.core.archive = archive;
+        self
+    }
+
     /// From now on orders need a signed processing agreement (AVV) of the member.
     #[must_use]
     pub fn with_processing_agreements(mut self, needed: bool) -> Self {

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use allmende_billing::{Progress, Worker};
 use allmende_domain::{
+    audit::AuditEntry,
     closing::Step,
     invoice::{Invoice, InvoiceState},
     period::Period,
@@ -141,6 +142,27 @@ impl World {
     }
 
     /// Everything that must hold of the golden month after its end, however it got there.
+    /// Every number given is in its member's audit, every turn of the run in the cooperative's, each once.
+    async fn assert_audited(&self, invoices: &[Invoice]) {
+        let (entries, _) = self.store.snapshot(&keys::audit_all()).await.unwrap();
+        let count = |action: &str, target: &str| {
+            let fits =
+                |row: &&Versioned<AuditEntry>| row.value.action == action && row.value.target == target;
+            entries.iter().filter(fits).count()
+        };
+        for action in ["billing/ClosePeriod", "billing/FreezeCut", "billing/OpenReview", "billing/CloseRun"] {
+            assert_eq!(count(action, &format!("runs/{}", golden::period())), 1, "{action}");
+        }
+        for invoice in invoices {
+            let target = format!("members/{}/invoices/{}", invoice.member, invoice.id);
+            assert_eq!(count("billing/IssueInvoice", &target), 1, "{target}");
+            let entry = entries.iter().find(|row| row.value.target == target).unwrap();
+            assert_eq!(entry.value.member.as_ref(), Some(&invoice.member));
+            assert_eq!(entry.value.actor, "allmende://component/billing");
+            assert!(entry.value.summary.contains(&invoice.record_digest), "{}", entry.value.summary);
+        }
+    }
+
     pub async fn assert_golden(&self) {
         let run = self.run(golden::period()).await.value;
         assert_eq!(
@@ -157,6 +179,7 @@ impl World {
         let expected: Vec<String> = (1..=12).map(|number| format!("MPG-2026-{number:06}")).collect();
         assert_eq!(numbers, expected, "each number once, none left out");
         assert_eq!(self.counter().await.last, 12);
+        self.assert_audited(&invoices).await;
         let golden = golden::golden();
         for (key, want) in golden["invoices"].as_object().unwrap() {
             let member = allmende_domain::ids::MemberId::from_register_key(key).unwrap();

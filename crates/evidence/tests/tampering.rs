@@ -164,7 +164,42 @@ fn a_chain_written_anew_by_who_has_the_key_is_found_by_who_kept_an_earlier_head(
     let alone = export::verify(written(&forged).as_slice(), &forged_head, &[], &keys);
     assert!(alone.is_ok(), "the key's owner can write a chain that holds by itself");
     let kept = export::verify(written(&forged).as_slice(), &forged_head, &[earlier], &keys);
-    assert!(matches!(kept, Err(export::Finding::Rewritten(10))), "{kept:?}");
+    let Err(export::Finding::Forked(fork)) = kept else { panic!("{kept:?}") };
+    assert!(fork.kept == 10 && fork.restores.is_empty(), "{fork:?}");
+    assert!(fork.to_string().contains("no entry says that the store was put back"), "{fork}");
+}
+
+#[test]
+fn a_store_that_was_put_back_is_told_in_words_to_whoever_kept_a_head_of_what_is_gone() {
+    let key = SigningKey::from_pem(SECRET).unwrap();
+    let keys = [key.verifying_key().clone()];
+    let before = chained((1..=ENTRIES).map(entry));
+    let said = format!(
+        r#"{{"at":"2026-11-25T08:00:00Z","action":"{}","summary":"Epoche 1 → 2","reason":"Sicherung 02:00"}}"#,
+        export::RESTORE_ACTION
+    );
+    // Put back to the state after entry 10; then the entry that says so, and two more.
+    let after = chained((1..=10).map(entry).chain([said]).chain((100..102).map(entry)));
+    let (export, head_now) = (written(&after), head(&after, &key));
+    let against = |kept: u64| {
+        let kept = head(&before[..usize::try_from(kept).unwrap()], &key);
+        export::verify(export.as_slice(), &head_now, &[kept], &keys)
+    };
+    assert_eq!(against(10).unwrap().entries, 13, "what was in the backup is unchanged");
+    for (kept, words) in [(11, "entry 11 is another"), (24, "has number 24, and the chain ends with 13")] {
+        let Err(export::Finding::Forked(fork)) = against(kept) else { panic!("{kept} is not found") };
+        let text = fork.to_string();
+        assert!(
+            text.contains(words) && text.contains("entry 11, 2026-11-25T08:00:00Z: Epoche 1 → 2"),
+            "{text}"
+        );
+        assert!(text.contains("Sicherung 02:00") && fork.restores.len() == 1, "{text}");
+    }
+    let mut broken = export.clone();
+    broken.truncate(export.len() - 5);
+    let kept = head(&before, &key);
+    let found = export::verify(broken.as_slice(), &head_now, &[kept], &keys).unwrap_err();
+    assert!(!matches!(found, export::Finding::Forked(_)), "a broken chain is told as broken: {found}");
 }
 
 #[test]

@@ -212,6 +212,28 @@ impl Store {
         response.kvs().iter().map(versioned).collect()
     }
 
+    /// Reads at most `limit` values that were written at `from` or later, in the order of their last change, as all was at `at`.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), and when that revision has been compacted away.
+    pub async fn changed_since<T: Record>(
+        &self,
+        range: &Range<T>,
+        Revision(from): Revision,
+        Revision(at): Revision,
+        limit: usize,
+    ) -> Result<Vec<Versioned<T>>, StoreError> {
+        let options = GetOptions::new()
+            .with_range(range.end())
+            .with_revision(at)
+            .with_min_mod_revision(from)
+            .with_sort(SortTarget::Mod, SortOrder::Ascend)
+            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
+        let response =
+            self.client.kv_client().get(range.prefix(), Some(options)).await.map_err(StoreError::read)?;
+        response.kvs().iter().map(versioned).collect()
+    }
+
     async fn pages<T: Record>(
         &self,
         range: &Range<T>,

@@ -272,6 +272,8 @@ keys! {
     /// All segments of a chain, first entries first.
     audit_segments(member: Option<&MemberId>) -> Range<AuditSegment> =
         format!("auditsegment/{}/", pad(chain_id(member), 32));
+    /// All segments of all chains.
+    audit_segments_all() -> Range<AuditSegment> = "auditsegment/";
     /// The end of a chain.
     audit_head(member: Option<&MemberId>) -> Key<AuditHead> = format!("audithead/{}/", pad(chain_id(member), 32));
     /// All audit entries that are not sealed yet, oldest first.

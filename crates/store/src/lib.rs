@@ -7,7 +7,7 @@
 //! * [`EtcdAccess`] is how a program is told where etcd is, under which TLS and as which user.
 //! * Within [`Store::reading`] reads come from an index in memory ([`Store::indexed`]), as new as the call needs; else from etcd.
 //! * [`Store::watch`] goes on from a known revision and says so when it must relist.
-//! * [`objects`] holds rendered documents, outside etcd.
+//! * [`objects`] holds what is written once, outside etcd: documents, cuts, sealed segments of the audit.
 
 mod access;
 mod connection;
@@ -35,7 +35,9 @@ pub use error::StoreError;
 pub use group::GroupState;
 pub use index::IndexState;
 pub use key::{Key, Range, Revision, Versioned};
-pub use records::{AuditHead, AuditSegment, Counter, LoanRef, PeriodState, SealedEntry, StoredSegment};
+pub use records::{
+    AuditHead, AuditSegment, Counter, LoanRef, MovedSegment, PeriodState, SealedEntry, StoredSegment,
+};
 pub use renewal::LOOK_EVERY;
 pub use schema::StoreIdentity;
 pub use transact::{Receipt, ReceiptState, TransactError};

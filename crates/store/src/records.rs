@@ -28,7 +28,7 @@ use allmende_domain::{
     tenant::Tenant,
     usage::{LifecycleFact, UsageSegment},
 };
-use allmende_evidence::{Head, Link};
+use allmende_evidence::{Digest, Head, Link};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +75,31 @@ pub struct Counter {
 pub struct AuditSegment {
     /// `cooperative`, or `members/{member}`.
     pub chain: String,
-    /// Without gap; the first one's number is in the key.
+    /// Without gap; the first one's number is in the key. Empty once they were moved.
     pub links: Vec<Link>,
+    /// Where the links are, when they were moved out of etcd.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<MovedSegment>,
+}
+
+/// What stays in etcd of a segment whose links lie in the object store: enough to find them, to prove that they are the same, and to leave
+/// them out of a search that is for another time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedSegment {
+    /// Name of the object: JSON lines as in an export.
+    pub object: String,
+    /// SHA-256 of the object, hex.
+    pub sha256: String,
+    /// Number of the first link.
+    pub first: u64,
+    /// Number of the last link.
+    pub last: u64,
+    /// Digest of the last link.
+    pub digest: Digest,
+    /// Earliest time of an entry.
+    pub from: Timestamp,
+    /// Latest time of an entry.
+    pub until: Timestamp,
 }
 
 /// The end of a chain of sealed audit entries. Whoever appends compares it, so any number of sealers do no harm.
@@ -88,6 +111,9 @@ pub struct AuditHead {
     pub segment: u64,
     /// Of the signature, PEM.
     pub public_key: String,
+    /// Id of the store when it was signed; another one now: the store was put back to a backup since. Empty in heads of earlier releases.
+    #[serde(default)]
+    pub store_id: String,
 }
 
 /// An audit entry as it is sealed: with its place in the order of all changes.

@@ -10,9 +10,10 @@ use allmende_domain::{
 use allmende_evidence::SigningKey;
 use allmende_store::{Commit, Txn, keys};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{AuditMetrics, Audits, Refusals, Sealer};
+use super::{AuditMetrics, Audits, Refusals, Sealer, archive::Mover};
 use crate::{
     core::{Core, fresh},
     error::AppError,
@@ -30,13 +31,15 @@ pub struct Keeper {
     refusals: Refusals,
     metrics: AuditMetrics,
     sealer: Option<Sealer>,
+    mover: Arc<Mutex<Mover>>,
 }
 
 impl Keeper {
     pub(super) fn new(audits: &Audits, key: Option<Arc<SigningKey>>) -> Self {
         let core = audits.core.clone();
         let sealer = key.map(|key| Sealer::new(core.clone(), key));
-        Self { core, refusals: audits.refusals.clone(), metrics: audits.metrics.clone(), sealer }
+        let (refusals, metrics) = (audits.refusals.clone(), audits.metrics.clone());
+        Self { core, refusals, metrics, sealer, mover: Arc::default() }
     }
 
     /// Passes until `stop`. What was refused since is written by [`finish`](Self::finish), once no call is under way any more.
@@ -76,6 +79,8 @@ impl Keeper {
                 }
             }
         }
+        let moved = self.mover.lock().await.step(&self.core).await?;
+        self.metrics.moved(moved);
         self.measure().await
     }
 

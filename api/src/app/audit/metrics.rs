@@ -12,6 +12,7 @@ pub struct AuditMetrics {
     sealed: Counter,
     refused: Counter,
     errors: Counter,
+    moved: Counter,
 }
 
 impl AuditMetrics {
@@ -34,6 +35,11 @@ impl AuditMetrics {
             metrics.refused.clone(),
         );
         registry.register(
+            "allmende_audit_moved_segments",
+            "Segments of sealed audit entries that this process moved out of etcd",
+            metrics.moved.clone(),
+        );
+        registry.register(
             "allmende_audit_errors",
             "Passes of the audit's keeper that could not go on",
             metrics.errors.clone(),
@@ -51,6 +57,10 @@ impl AuditMetrics {
 
     pub(super) fn refused(&self, count: u64) {
         self.refused.inc_by(count);
+    }
+
+    pub(super) fn moved(&self, segments: usize) {
+        self.moved.inc_by(u64::try_from(segments).unwrap_or(u64::MAX));
     }
 
     pub(super) fn error(&self) {

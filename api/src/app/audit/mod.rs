@@ -1,5 +1,6 @@
 //! The audit: kept (refused attempts written, entries sealed) by [`Keeper`], read by [`Audits`].
 
+mod archive;
 mod keeper;
 mod list;
 mod metrics;
@@ -11,11 +12,12 @@ use std::{pin::Pin, sync::Arc};
 use allmende_domain::ids::MemberId;
 use allmende_evidence::{SigningKey, export};
 use allmende_proto::v1;
-use allmende_store::{AuditHead, Store, Versioned, keys};
+use allmende_store::{AuditHead, Versioned, keys};
 use futures::{Stream, stream};
 
 use crate::{authz::Scope, context::Context, convert::audit as convert, core::Core, error::AppError};
 
+pub use archive::{Archive, links};
 pub use keeper::Keeper;
 pub use list::{Filter, Listed};
 pub use metrics::AuditMetrics;
@@ -74,12 +76,8 @@ impl Audits {
         let first = v1::ExportAuditResponse {
             part: Some(v1::export_audit_response::Part::Head(convert::write_head(&head))),
         };
-        let read = Export {
-            store: self.core.store.clone(),
-            member: member.cloned(),
-            last: head.head.sequence,
-            after: 0,
-        };
+        let read =
+            Export { core: self.core.clone(), member: member.cloned(), last: head.head.sequence, after: 0 };
         let lines =
             stream::try_unfold(read, |read| async move { read.next().await.map_err(tonic::Status::from) });
         let all = stream::once(async { Ok(first) });
@@ -99,7 +97,7 @@ impl Audits {
 
 /// Where an export stands.
 struct Export {
-    store: Store,
+    core: Core,
     member: Option<MemberId>,
     last: u64,
     /// Number of the last link that was sent.
@@ -114,12 +112,14 @@ impl Export {
         let member = self.member.as_ref();
         let from = keys::audit_segment(member, self.after);
         let range = keys::audit_segments(member);
-        let rows = self.store.scan(&range, Some(from.raw()), SEGMENTS_AT_ONCE).await?;
+        let rows = self.core.store.scan(&range, Some(from.raw()), SEGMENTS_AT_ONCE).await?;
         let mut lines = String::new();
-        for link in rows.iter().flat_map(|row| &row.value.links) {
-            if link.sequence <= self.last {
-                lines.push_str(&export::line(link));
-                self.after = link.sequence;
+        for row in &rows {
+            for link in links(self.core.archive.as_ref(), row).await? {
+                if link.sequence <= self.last {
+                    lines.push_str(&export::line(&link));
+                    self.after = link.sequence;
+                }
             }
         }
         if lines.is_empty() {

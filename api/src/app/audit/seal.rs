@@ -4,10 +4,17 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use allmende_domain::{audit::AuditEntry, ids::MemberId};
-use allmende_evidence::{Head, Link, SigningKey, genesis};
-use allmende_store::{AuditHead, AuditSegment, Commit, SealedEntry, StoreError, Txn, Versioned, keys};
+use allmende_evidence::{Head, Link, SigningKey, export::RESTORE_ACTION, genesis};
+use allmende_identity::Identity;
+use allmende_store::{
+    AuditHead, AuditSegment, Commit, SealedEntry, StoreError, StoreIdentity, Txn, Versioned, keys,
+};
+use jiff::ToSpan;
 
-use crate::{core::Core, error::AppError};
+use crate::{
+    core::{Core, fresh},
+    error::AppError,
+};
 
 /// Entries of one transaction: with a chain for each, the cooperative's, and a new segment for each, below etcd's 128 operations.
 const BATCH_MAX: usize = 16;
@@ -27,6 +34,8 @@ pub struct Sealer {
 
 /// A chain while entries are appended to it.
 struct Chain {
+    /// Id of the store when the chain began.
+    installation: String,
     name: String,
     member: Option<MemberId>,
     stored: Option<Versioned<AuditHead>>,
@@ -49,6 +58,7 @@ impl Sealer {
         if batch.is_empty() {
             return Ok(0);
         }
+        let (present, _) = self.core.store.present().await?;
         let mut chains: BTreeMap<Option<MemberId>, Chain> = BTreeMap::new();
         let mut txn = Txn::new();
         for row in &batch {
@@ -57,7 +67,11 @@ impl Sealer {
             let own = row.value.member.clone().map(Some);
             for member in std::iter::once(None).chain(own) {
                 if !chains.contains_key(&member) {
-                    chains.insert(member.clone(), self.load(member.as_ref()).await?);
+                    let mut chain = self.load(member.as_ref(), &present.value).await?;
+                    if let Some(entry) = chain.put_back(&present.value, row)? {
+                        chain.append(entry);
+                    }
+                    chains.insert(member.clone(), chain);
                 }
                 if let Some(chain) = chains.get_mut(&member) {
                     chain.append(text.clone());
@@ -66,9 +80,8 @@ impl Sealer {
             txn = txn.expect_unchanged(row).delete(&row.key);
         }
         let sealed_at = self.core.clock.now().to_string();
-        let installation = self.core.store.identity().store_id.clone();
         for chain in chains.into_values() {
-            txn = txn.and(chain.written(&installation, &sealed_at, &self.key));
+            txn = txn.and(chain.written(&present.value.store_id, &sealed_at, &self.key));
         }
         match self.core.store.commit(txn).await {
             Ok(Commit::Committed(_)) => Ok(batch.len()),
@@ -105,14 +118,19 @@ impl Sealer {
         Ok(rows)
     }
 
-    async fn load(&self, member: Option<&MemberId>) -> Result<Chain, AppError> {
+    async fn load(&self, member: Option<&MemberId>, present: &StoreIdentity) -> Result<Chain, AppError> {
         let store = &self.core.store;
         let name = member.map_or_else(|| "cooperative".to_owned(), |member| format!("members/{member}"));
+        let stored = store.find(&keys::audit_head(member)).await?;
+        // A chain keeps the id under which it began: a raise of the epoch gives the store another.
+        let began = stored.as_ref().map(|stored| stored.value.head.installation.clone());
+        let installation = began.unwrap_or_else(|| present.store_id.clone());
         let mut chain = Chain {
-            last: (0, genesis(&store.identity().store_id, &name)),
+            last: (0, genesis(&installation, &name)),
+            installation,
             name,
             member: member.cloned(),
-            stored: store.find(&keys::audit_head(member)).await?,
+            stored,
             segments: BTreeMap::new(),
         };
         if let Some(stored) = &chain.stored {
@@ -133,6 +151,45 @@ impl Sealer {
 }
 
 impl Chain {
+    /// The entry with which a member's chain goes on after the store was put back to a backup, just before `next`. The cooperative's has the
+    /// raising of the epoch itself.
+    fn put_back(
+        &self,
+        present: &StoreIdentity,
+        next: &Versioned<AuditEntry>,
+    ) -> Result<Option<String>, AppError> {
+        let stored = self.stored.as_ref().map(|stored| &stored.value);
+        let Some(stored) =
+            stored.filter(|stored| !stored.store_id.is_empty() && stored.store_id != present.store_id)
+        else {
+            return Ok(None);
+        };
+        let Some(member) = &self.member else { return Ok(None) };
+        let (number, digest) = (stored.head.sequence, stored.head.digest);
+        let summary = format!(
+            "Der Bestand wurde aus einer Sicherung zurückgespielt (Epoche {}). Das Protokoll geht nach Nr. {number} ({digest}) weiter; was \
+             danach vor der Rückspielung geschah, steht nur in Auszügen und Köpfen von damals",
+            present.epoch
+        );
+        let entry = AuditEntry {
+            // Its place is before the next one.
+            at: next.value.at.checked_sub(1.microseconds()).unwrap_or(next.value.at),
+            actor: Identity::Component("api".to_owned()).to_string(),
+            role: String::new(),
+            deputy: false,
+            member: Some(member.clone()),
+            action: RESTORE_ACTION.to_owned(),
+            target: "store".to_owned(),
+            request_id: fresh()?,
+            reason: String::new(),
+            summary,
+            changes: Vec::new(),
+            refused: None,
+        };
+        let sealed = SealedEntry { revision: next.revision.0, entry };
+        serde_json::to_string(&sealed).map(Some).map_err(AppError::internal)
+    }
+
     fn append(&mut self, entry: String) {
         let sequence = self.last.0.saturating_add(1);
         let link = Link::new(sequence, self.last.1, entry);
@@ -140,19 +197,20 @@ impl Chain {
         match self.segments.last_entry() {
             Some(mut open) if has_room(open.get()) => open.get_mut().links.push(link),
             _ => {
-                let segment = AuditSegment { chain: self.name.clone(), links: vec![link] };
+                let segment = AuditSegment { chain: self.name.clone(), links: vec![link], moved: None };
                 self.segments.insert(sequence, segment);
             }
         }
     }
 
-    fn written(self, installation: &str, sealed_at: &str, key: &SigningKey) -> Txn {
+    fn written(self, store_id: &str, sealed_at: &str, key: &SigningKey) -> Txn {
         let member = self.member.as_ref();
         let head_key = keys::audit_head(member);
         let head = AuditHead {
-            head: Head::sign(installation, &self.name, self.last, sealed_at.to_owned(), key),
+            head: Head::sign(&self.installation, &self.name, self.last, sealed_at.to_owned(), key),
             segment: self.segments.keys().next_back().copied().unwrap_or_default(),
             public_key: key.verifying_key().to_pem(),
+            store_id: store_id.to_owned(),
         };
         let txn = Txn::new().expect_as_read(&head_key, self.stored.as_ref()).put(&head_key, &head);
         self.segments

@@ -1,7 +1,7 @@
 //! The epoch of the store: raised after a restore, so that clusters take the older state for the valid one, and only then.
 
 use allmende_proto::v1;
-use allmende_store::{StoreIdentity, Txn};
+use allmende_store::{StoreIdentity, Txn, keys};
 
 use super::Clusters;
 use crate::{authz::Scope, context::Context, convert::fields::Fields, error::AppError};
@@ -26,7 +26,12 @@ impl Clusters {
                 let (present, _) = self.core.store.present().await?;
                 check(request, &present.value)?;
                 let next = present.value.raised(request.above_epoch);
-                let summary = format!("Epoche {} → {}", present.value.epoch, next.epoch);
+                let head = self.core.store.find(&keys::audit_head(None)).await?;
+                let goes_on = head.map_or_else(String::new, |head| {
+                    let head = head.value.head;
+                    format!("; das Protokoll geht nach Nr. {} ({}) weiter", head.sequence, head.digest)
+                });
+                let summary = format!("Epoche {} → {}{goes_on}", present.value.epoch, next.epoch);
                 let audit = change.audit(context.row.rpc, None, "store", summary, request.reason.trim());
                 Ok((Txn::new().expect_unchanged(&present).put(&present.key, &next).and(audit), next))
             })

@@ -4,11 +4,14 @@ use allmende_domain::{instance::Instance, tenant::Tenant};
 use allmende_store::{Txn, Versioned, keys};
 
 use super::{Clusters, observe::Taken};
-use crate::{app::placement::Placement, error::AppError};
+use crate::{app::placement::Placement, context::Context, error::AppError};
+
+const FREED: &str = "Vom Cluster als entfernt bestätigt, Reservierung frei";
 
 impl Clusters {
     pub(super) async fn tenant_gone(
         &self,
+        context: &Context,
         found: &Versioned<Tenant>,
         operation: Txn,
     ) -> Result<Taken, AppError> {
@@ -26,12 +29,14 @@ impl Clusters {
             .expect_unchanged(&place.desired)
             .delete(&place.desired.key)
             .expect_unchanged(&place.account)
-            .put(&place.account.key, &account);
+            .put(&place.account.key, &account)
+            .and(context.audit_report(Some(&tenant.member), &tenant.name(), FREED.to_owned())?);
         Ok(self.core.store.commit(txn).await?.into())
     }
 
     pub(super) async fn instance_gone(
         &self,
+        context: &Context,
         found: &Versioned<Instance>,
         operation: Txn,
     ) -> Result<Taken, AppError> {
@@ -46,7 +51,8 @@ impl Clusters {
             .and(place.write(place.tenant.value.clone(), desired, &account, false))
             .expect_unchanged(found)
             .delete(&found.key)
-            .delete(&desired_key);
+            .delete(&desired_key)
+            .and(context.audit_report(Some(member), &instance.name(), FREED.to_owned())?);
         Ok(self.core.store.commit(txn).await?.into())
     }
 }

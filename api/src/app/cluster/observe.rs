@@ -64,12 +64,13 @@ impl Clusters {
         self.core.must_be_our_store(&request.name, &request.store_id, request.epoch).await?;
         self.note_sign_of_life(context, id).await?;
         self.keep_preflight(context, id, request).await?;
-        let mut refused = Vec::new();
+        let (mut refused, mut orphans) = (Vec::new(), BTreeMap::new());
         for message in &request.observations {
-            if let Some(reason) = self.observe_one(context, id, message).await? {
+            if let Some(reason) = self.observe_one(context, id, message, &mut orphans).await? {
                 refused.push(v1::RefusedObservation { name: message.name.clone(), reason: reason.into() });
             }
         }
+        self.note_orphans(context, id, &orphans).await?;
         Ok(refused)
     }
 
@@ -78,13 +79,18 @@ impl Clusters {
         context: &Context,
         id: &ClusterId,
         message: &v1::Observation,
+        orphans: &mut BTreeMap<String, Uid>,
     ) -> Result<Option<ReasonCode>, AppError> {
         let Some(observation) = convert::cluster::read_observation(message) else {
             return Ok(Some(ReasonCode::NotFound));
         };
         if observation.phase == Phase::Orphan {
             tracing::warn!(cluster = %id, object = message.name, uid = %observation.uid, "orphan: on the cluster and not in our state; nothing is deleted");
-            return self.note_orphan(context, id, &message.name, observation.uid).await;
+            if names::instance(&message.name).is_err() && names::tenant(&message.name).is_err() {
+                return Ok(Some(ReasonCode::NotFound));
+            }
+            orphans.insert(message.name.clone(), observation.uid);
+            return Ok(None);
         }
         for _ in 0..ATTEMPTS {
             let taken = if let Ok((member, tenant, instance)) = names::instance(&message.name) {
@@ -120,7 +126,7 @@ impl Clusters {
         };
         let operation = self.observe_operation(context, member, &found.value.operation, observation).await?;
         if observation.phase == Phase::Gone {
-            return self.tenant_gone(&found, operation).await;
+            return self.tenant_gone(context, &found, operation).await;
         }
         let shown = self.observe_quotas(context, &found.value, observation).await?;
         self.store_if_new(&found, next, operation.and(shown)).await
@@ -178,7 +184,7 @@ impl Clusters {
         };
         let operation = self.observe_operation(context, member, &found.value.operation, observation).await?;
         if observation.phase == Phase::Gone {
-            return self.instance_gone(&found, operation).await;
+            return self.instance_gone(context, &found, operation).await;
         }
         self.store_if_new(&found, next, operation).await
     }
@@ -234,40 +240,59 @@ impl Clusters {
         self.core.store.commit(Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &next)).await?;
         Ok(())
     }
-    /// Keeps an orphan for people to see.
-    async fn note_orphan(
+
+    /// Keeps orphans for people to see, with one entry in the audit for all that are new. Their names are the cluster's word, so no member's
+    /// chain gets it.
+    async fn note_orphans(
         &self,
         context: &Context,
         id: &ClusterId,
-        name: &str,
-        uid: Uid,
-    ) -> Result<Option<ReasonCode>, AppError> {
-        if names::instance(name).is_err() && names::tenant(name).is_err() {
-            return Ok(Some(ReasonCode::NotFound));
+        orphans: &BTreeMap<String, Uid>,
+    ) -> Result<(), AppError> {
+        if orphans.is_empty() {
+            return Ok(());
         }
-        self.change_seen(context, id, |seen| seen.with_orphan(name, uid.clone())).await.map(|()| None)
+        self.change_seen(context, id, |seen| {
+            let next =
+                orphans.iter().fold(seen.clone(), |seen, (name, uid)| seen.with_orphan(name, uid.clone()));
+            let new: Vec<&str> = next
+                .orphans
+                .keys()
+                .filter(|name| !seen.orphans.contains_key(*name))
+                .map(String::as_str)
+                .collect();
+            let told =
+                (!new.is_empty()).then(|| format!("{} verwaist gemeldet: {}", new.len(), new.join(", ")));
+            (next, told)
+        })
+        .await
     }
 
     /// The operator begins anew, and tells all its orphans again.
     pub(super) async fn forget_orphans(&self, context: &Context, id: &ClusterId) -> Result<(), AppError> {
-        self.change_seen(context, id, |seen| ClusterSeen { orphans: BTreeMap::new(), ..seen.clone() }).await
+        self.change_seen(context, id, |seen| (ClusterSeen { orphans: BTreeMap::new(), ..seen.clone() }, None))
+            .await
     }
 
+    /// Changes what was heard of a cluster; with a text, the audit gets it too.
     async fn change_seen(
         &self,
         context: &Context,
         id: &ClusterId,
-        change: impl Fn(&ClusterSeen) -> ClusterSeen,
+        change: impl Fn(&ClusterSeen) -> (ClusterSeen, Option<String>),
     ) -> Result<(), AppError> {
         let key = keys::seen(id);
         for _ in 0..ATTEMPTS {
             let found = self.core.store.find(&key).await?;
             let present = seen(found.as_ref(), id, context);
-            let next = change(&present);
+            let (next, told) = change(&present);
             if next == present {
                 return Ok(());
             }
-            let txn = Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &next);
+            let mut txn = Txn::new().expect_as_read(&key, found.as_ref()).put(&key, &next);
+            if let Some(told) = told {
+                txn = txn.and(context.audit_report(None, &format!("clusters/{id}"), told)?);
+            }
             if let Commit::Committed(_) = self.core.store.commit(txn).await? {
                 return Ok(());
             }

@@ -14,7 +14,12 @@ use futures::{Stream, stream};
 use serde::Serialize;
 
 use super::Members;
-use crate::{authz::Scope, context::Context, error::AppError};
+use crate::{
+    app::audit::{self, Archive},
+    authz::Scope,
+    context::Context,
+    error::AppError,
+};
 
 /// Bytes of content in one message.
 const PIECE: usize = 1 << 20;
@@ -61,7 +66,7 @@ impl Members {
         let found = store.find(&keys::member(member)).await?.ok_or_else(|| AppError::not_found(name))?;
         let (invoices, at) = store.snapshot(&keys::invoices(member)).await?;
         let invoices: Vec<Invoice> = invoices.into_iter().map(|row| row.value).collect();
-        let mut files = records(&Cut { store, at }, member, &found).await?;
+        let mut files = records(&Cut { store, at }, member, &found, self.core.archive.as_ref()).await?;
         files.push_back(json("invoices.json", &invoices)?);
         files.push_back(invoices_table(&invoices)?);
         let wanted = invoices
@@ -80,6 +85,7 @@ async fn records(
     cut: &Cut<'_>,
     member: &MemberId,
     found: &Versioned<allmende_domain::member::Member>,
+    archive: Option<&Archive>,
 ) -> Result<VecDeque<File>, AppError> {
     let imported = cut.all(&keys::segments(member)).await?;
     let segments: Vec<UsageSegment> = imported.iter().map(|stored| stored.segment.clone()).collect();
@@ -97,8 +103,10 @@ async fn records(
         usage_table(&segments)?,
     ]);
     let mut lines = String::new();
-    for segment in cut.all(&keys::audit_segments(Some(member))).await? {
-        segment.links.iter().for_each(|link| lines.push_str(&export::line(link)));
+    let store = cut.store;
+    for segment in store.snapshot_at(&keys::audit_segments(Some(member)), cut.at).await? {
+        let links = audit::links(archive, &segment).await?;
+        links.iter().for_each(|link| lines.push_str(&export::line(link)));
     }
     files.push_back(File {
         name: "audit/audit.jsonl".into(),

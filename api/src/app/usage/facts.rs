@@ -31,6 +31,15 @@ struct Subject {
     txn: Txn,
 }
 
+fn kind_in_words(kind: FactKind) -> &'static str {
+    match kind {
+        FactKind::Ready => "Bereit",
+        FactKind::Resized => "Neue Größe",
+        FactKind::Ended => "Ende",
+        FactKind::Gone => "Entfernt",
+    }
+}
+
 impl Usages {
     /// Takes facts, each counted once, and moves the watermark forward.
     ///
@@ -81,7 +90,14 @@ impl Usages {
                 return Ok(Taken::Acknowledged);
             }
             let (fact, period) = self.in_open_period(fact, subject.accepted, context).await?;
-            let txn = subject.txn.and(period).expect_absent(&key).put(&key, &fact);
+            let told = format!(
+                "{} ab {} angenommen, Generation {}",
+                kind_in_words(fact.kind),
+                fact.occurred,
+                fact.generation
+            );
+            let audit = context.audit_report(Some(&fact.member), &message.subject, told)?;
+            let txn = subject.txn.and(period).expect_absent(&key).put(&key, &fact).and(audit);
             if let Commit::Committed(_) = self.core.store.commit(txn).await? {
                 return Ok(Taken::Acknowledged);
             }

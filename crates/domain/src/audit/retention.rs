@@ -19,8 +19,9 @@ pub enum EntryClass {
     Refusal,
 }
 
-/// Services whose changes end in the books.
-const BOOKING: [&str; 8] = [
+/// Services whose changes end in the books, and the steps of the billing worker.
+const BOOKING: [&str; 9] = [
+    "billing/",
     "allmende.v1.TenantService/",
     "allmende.v1.InstanceService/",
     "allmende.v1.QuotaService/",
