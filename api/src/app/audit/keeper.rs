@@ -79,9 +79,10 @@ impl Keeper {
                 }
             }
         }
+        self.measure().await?;
         let moved = self.mover.lock().await.step(&self.core).await?;
         self.metrics.moved(moved);
-        self.measure().await
+        Ok(())
     }
 
     async fn write_refusals(&self, all: bool) -> Result<(), AppError> {
