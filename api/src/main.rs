@@ -35,13 +35,7 @@ async fn main() -> anyhow::Result<()> {
     install_crypto_provider();
     let config = Config::parse();
     allmende_telemetry::init_logging(config.log_format.parse()?, &config.log)?;
-    let paths = ServerTlsPaths {
-        cert: config.tls_cert.clone(),
-        key: config.tls_key.clone(),
-        client_ca: config.client_ca.clone(),
-        crl: config.crl.clone(),
-    };
-    let tls = ServerTls::load(paths)?;
+    let tls = ServerTls::load(server_tls(&config))?;
     // A wrong file is told at once, not after the wait for etcd.
     let issuers = config.issuers.as_deref().map(Issuers::load).transpose()?.unwrap_or_default();
     let etcd = config.etcd().load()?;
@@ -112,6 +106,15 @@ fn keep_quota(apps: &Apps, drain: &CancellationToken) {
     tokio::spawn(apps.holdings.keeper().run(drain.clone()));
     tokio::spawn(LoanKeeper::new(apps.loans.core.clone()).run(drain.clone()));
     tokio::spawn(PoolKeeper::new(apps.pools.core.clone()).run(drain.clone()));
+}
+
+fn server_tls(config: &Config) -> ServerTlsPaths {
+    ServerTlsPaths {
+        cert: config.tls_cert.clone(),
+        key: config.tls_key.clone(),
+        client_ca: config.client_ca.clone(),
+        crl: config.crl.clone(),
+    }
 }
 
 /// Where old segments of the audit go.
