@@ -53,12 +53,7 @@ async fn tenants(api: &Api, id: &str, freshness: &str) -> (BTreeSet<String>, Vec
     let mut client = TenantServiceClient::new(api.channel(&format!("allmende://member/{id}")));
     let (mut names, mut tokens, mut page_token) = (BTreeSet::new(), Vec::new(), String::new());
     loop {
-        let request = v1::ListTenantsRequest {
-            parent: format!("members/{id}"),
-            page_size: 2,
-            page_token,
-            ..Default::default()
-        };
+        let request = v1::ListTenantsRequest { parent: format!("members/{id}"), page_size: 2, page_token };
         let page = client.list_tenants(asking(request, freshness)).await.unwrap().into_inner();
         names.extend(page.tenants.into_iter().map(|tenant| tenant.name));
         if page.next_page_token.is_empty() {
@@ -113,12 +108,8 @@ async fn a_neighbours_name_and_page_token_open_nothing() {
             );
             let (_, tokens) = tenants(&api, other, "strong").await;
             for page_token in tokens {
-                let request = v1::ListTenantsRequest {
-                    parent: format!("members/{id}"),
-                    page_size: 2,
-                    page_token,
-                    ..Default::default()
-                };
+                let request =
+                    v1::ListTenantsRequest { parent: format!("members/{id}"), page_size: 2, page_token };
                 if let Ok(page) = client.list_tenants(request).await {
                     let own = format!("members/{id}/");
                     assert!(page.into_inner().tenants.iter().all(|tenant| tenant.name.starts_with(&own)));

@@ -36,7 +36,7 @@ pub use group::GroupState;
 pub use index::IndexState;
 pub use key::{Key, Range, Revision, Versioned};
 pub use records::{
-    AuditHead, AuditSegment, Counter, LoanRef, MovedSegment, PeriodState, SealedEntry, StoredSegment,
+    AuditHead, AuditSegment, Counter, KINDS, LoanRef, MovedSegment, PeriodState, SealedEntry, StoredSegment,
 };
 pub use renewal::LOOK_EVERY;
 pub use schema::StoreIdentity;

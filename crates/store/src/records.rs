@@ -129,6 +129,9 @@ pub struct SealedEntry {
 macro_rules! records {
     ($($type:ty = $kind:literal;)*) => {
         $(impl Record for $type { const KIND: &'static str = $kind; })*
+
+        /// Names of all kinds that are stored.
+        pub const KINDS: &[&str] = &[$($kind),*];
     };
 }
 

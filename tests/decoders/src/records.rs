@@ -26,6 +26,12 @@ macro_rules! each_kind {
             $call::<domain::member::Member> $arguments,
             $call::<domain::operation::Operation> $arguments,
             $call::<domain::pot::Pot> $arguments,
+            $call::<domain::quota::budget::Budget> $arguments,
+            $call::<domain::quota::loan::Loan> $arguments,
+            $call::<domain::quota::rule::PoolRule> $arguments,
+            $call::<domain::quota::run::PoolRun> $arguments,
+            $call::<domain::quota::shown::ShownQuota> $arguments,
+            $call::<domain::quota::trend::QuotaHistory> $arguments,
             $call::<domain::preflight::PreflightReport> $arguments,
             $call::<domain::price::PriceList> $arguments,
             $call::<domain::register::RegisterChunk> $arguments,
@@ -38,6 +44,7 @@ macro_rules! each_kind {
             $call::<store::AuditHead> $arguments,
             $call::<store::AuditSegment> $arguments,
             $call::<store::Counter> $arguments,
+            $call::<store::LoanRef> $arguments,
             $call::<store::PeriodState> $arguments,
             $call::<store::Receipt> $arguments,
             $call::<store::StoreIdentity> $arguments,
@@ -71,5 +78,23 @@ fn made<T: Record>(seed: u64) -> Vec<u8> {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(error)) => panic!("{}: {error}", T::KIND),
         Err(error) => panic!("no {} could be made: {error}", T::KIND),
+    }
+}
+
+#[cfg(test)]
+fn kind<T: Record>() -> &'static str {
+    T::KIND
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_that_is_stored_is_read_here() {
+        let here: BTreeSet<&str> = each_kind!(kind()).into_iter().collect();
+        assert_eq!(here, store::KINDS.iter().copied().collect());
     }
 }
