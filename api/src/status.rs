@@ -216,9 +216,7 @@ fn bar_text(bar: &QuotaBar) -> String {
 fn budget_text(budget: &str, excess: &Excess) -> String {
     let Excess { limit, committed, asked, mode } = excess;
     let way = match mode {
-        Mode::Ask => {
-            "The member's approver can permit it: open a request (`allmende quota request money`), or the limit is raised by resolution"
-        }
+        Mode::Ask => "The limit is raised by resolution (`allmende budget set`)",
         Mode::Block | Mode::Report => {
             "The member's approver can raise the limit by resolution (`allmende budget set`)"
         }

@@ -178,13 +178,17 @@ async fn renewed_certificates_are_taken_over_while_a_watch_goes_on_and_refused_o
     let (_, seen) = store.snapshot(&keys::clusters()).await.unwrap();
     let mut watch = store.watch(&keys::clusters(), seen.next());
 
-    // Of nobody whom etcd knows, and of another authority: the store goes on with what it has.
+    // Of nobody whom etcd knows, and of another authority: the store goes on with what it has. In TLS 1.3 a client learns only after the
+    // handshake that its certificate is not taken: by the alert, or, when that is late, by the end of the connection.
     let nameless = access(&etcd, &ca, Some(&ca.client("nameless", &[])));
     let other = TestCa::new();
     let foreign = access(&etcd, &ca, Some(&other.client("first", &[])));
     for (bad, id) in [(nameless, "nameless"), (foreign, "foreign")] {
         let refused = store.take_over(&bad.load().unwrap()).await;
-        assert!(matches!(refused, Err(StoreError::Refused(_))), "{id}: {refused:?}");
+        assert!(
+            matches!(refused, Err(StoreError::Refused(_) | StoreError::Unavailable(_))),
+            "{id}: {refused:?}"
+        );
         writes_and_reads(&store, id).await;
     }
 
