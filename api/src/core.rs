@@ -164,6 +164,7 @@ impl Context {
         let (actor, request_id) = (self.caller.identity.to_string(), fresh()?);
         let key = keys::audit(self.now, &actor, &request_id);
         let entry = AuditEntry {
+            made_by: None,
             at: self.now,
             actor,
             role: "cluster".to_owned(),

@@ -71,6 +71,7 @@ fn entry(
         .parse()
         .map_err(|_| StoreError::Unavailable("a fresh UUID is no id".to_owned()))?;
     let entry = AuditEntry {
+        made_by: None,
         at: now,
         actor: ACTOR.to_owned(),
         role: "component".to_owned(),

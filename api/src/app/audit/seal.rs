@@ -172,6 +172,7 @@ impl Chain {
             present.epoch
         );
         let entry = AuditEntry {
+            made_by: None,
             // Its place is before the next one.
             at: next.value.at.checked_sub(1.microseconds()).unwrap_or(next.value.at),
             actor: Identity::Component("api".to_owned()).to_string(),
