@@ -120,6 +120,20 @@ impl CertificateService for Played {
     ) -> Result<Response<v1::RevokeClusterCertificatesResponse>, Status> {
         Err(Status::unimplemented(""))
     }
+
+    async fn revoke_certificates(
+        &self,
+        _: Request<v1::RevokeCertificatesRequest>,
+    ) -> Result<Response<v1::CertificateRevocation>, Status> {
+        Err(Status::unimplemented(""))
+    }
+
+    async fn list_certificate_revocations(
+        &self,
+        _: Request<v1::ListCertificateRevocationsRequest>,
+    ) -> Result<Response<v1::ListCertificateRevocationsResponse>, Status> {
+        Err(Status::unimplemented(""))
+    }
 }
 
 async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
