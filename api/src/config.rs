@@ -44,8 +44,9 @@ pub struct Config {
     /// File with that user's password.
     #[arg(long, env = "ALLMENDE_API_ETCD_PASSWORD_FILE")]
     pub etcd_password_file: Option<PathBuf>,
-    /// What etcd takes in one transaction (its --max-txn-ops): so many changes are committed together. 0: each by itself.
-    #[arg(long, env = "ALLMENDE_API_ETCD_MAX_TXN_OPS", default_value_t = allmende_store::OPERATIONS_MAX)]
+    /// What etcd takes in one transaction (its --max-txn-ops): so many changes are committed together. 0, the default: each by itself, until
+    /// histories with lost answers are always linearizable in groups too (docs/adr/0021).
+    #[arg(long, env = "ALLMENDE_API_ETCD_MAX_TXN_OPS", default_value_t = 0)]
     pub etcd_max_txn_ops: usize,
     /// Read everything from etcd: for stores whose entities do not fit into a gibibyte, and to look for defects.
     #[arg(long, env = "ALLMENDE_API_NO_INDEX")]

@@ -100,7 +100,7 @@ impl Api {
             crl: Some(ca.revocation_list(&[], true)),
         };
         let store = Store::connect(&StoreConfig::new(vec![etcd.endpoint()])).await.unwrap();
-        let store = store.indexed().grouped(allmende_store::OPERATIONS_MAX);
+        let store = store.indexed();
         let clock = Arc::new(SetClock(Mutex::new("2026-11-24T10:00:00Z".parse().unwrap())));
         let mut registry = prometheus_client::registry::Registry::default();
         let metrics = ApiMetrics::register(&mut registry);
