@@ -143,6 +143,12 @@ impl State {
             _ => {}
         }
         let mut value = record.value;
+        // What an order costs until the year's end falls by the cent while the story goes on.
+        if record.kind == "receipt"
+            && let Some(preview) = value.pointer_mut("/answer/preview")
+        {
+            *preview = Value::Null;
+        }
         plain.value(&mut value);
         self.lines.push(format!("etcd {} {value}", plain.text(&record.key)));
     }
