@@ -201,17 +201,21 @@ impl Reporter {
                         None => return,
                         Some(Report(observation)) => outbox.note(observation),
                     },
-                    // Another store or a reconnect: what it knows of us is unknown.
                     changed = self.followed.changed() => {
                         if changed.is_err() { return; }
-                        outbox.tell_again();
+                        self.followed.mark_changed();
                     }
                 }
+            }
+            // Another store or a reconnect: what it knows of us is unknown. Heard before anything is sent: what is told to the new stream
+            // would else be told to it twice.
+            if self.followed.has_changed().unwrap_or(false) {
+                outbox.tell_again();
             }
             while let Ok(Report(observation)) = self.reports.try_recv() {
                 outbox.note(observation);
             }
-            let known = self.followed.borrow().clone();
+            let known = self.followed.borrow_and_update().clone();
             let Some(known) = known.filter(|_| *self.leader.borrow()) else {
                 tokio::time::sleep(RETRY).await;
                 continue;
