@@ -181,22 +181,26 @@ impl Prepared {
 
     /// etcd's own form. Only of one that [is certain](Self::is_certain).
     pub(crate) fn to_etcd(&self) -> etcd_client::Txn {
-        let compares: Vec<Compare> = self
-            .compares
-            .iter()
-            .map(|(key, revision)| match revision {
-                Revision(0) => Compare::create_revision(key.as_str(), CompareOp::Equal, 0),
-                Revision(revision) => Compare::mod_revision(key.as_str(), CompareOp::Equal, *revision),
-            })
-            .collect();
-        let operations: Vec<TxnOp> = self
-            .writes
-            .iter()
-            .map(|(key, value)| match value {
-                Some(value) => TxnOp::put(key.as_str(), value.to_vec(), None),
-                None => TxnOp::delete(key.as_str(), None),
-            })
-            .collect();
+        let compares: Vec<Compare> =
+            self.compares.iter().map(|(key, revision)| compare(key, revision.0)).collect();
+        let operations: Vec<TxnOp> =
+            self.writes.iter().map(|(key, value)| write(key, value.as_deref())).collect();
         etcd_client::Txn::new().when(compares).and_then(operations)
+    }
+}
+
+/// etcd's form of a compare with a committed revision; 0: the key is absent.
+pub(crate) fn compare(key: &str, revision: i64) -> Compare {
+    match revision {
+        0 => Compare::create_revision(key, CompareOp::Equal, 0),
+        revision => Compare::mod_revision(key, CompareOp::Equal, revision),
+    }
+}
+
+/// etcd's form of a write; none: the key is removed.
+pub(crate) fn write(key: &str, value: Option<&[u8]>) -> TxnOp {
+    match value {
+        Some(value) => TxnOp::put(key, value, None),
+        None => TxnOp::delete(key, None),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use etcd_client::{Compare, CompareOp, GetOptions, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{Compare, GetOptions, TxnOp, TxnOpResponse, TxnResponse};
 
 use super::pending::{Pending, Queued};
 use crate::{
     error::StoreError,
     key::Revision,
-    txn::{BYTES_MAX, Commit, Prepared},
+    txn::{BYTES_MAX, Commit, Prepared, compare, write},
 };
 
 /// See the module.
@@ -149,22 +149,9 @@ impl Group {
     /// As etcd takes it. When a compare fails the answer tells the present revision of every key that was compared, so that none but those
     /// whose reading is old are decided anew.
     pub(super) fn to_etcd(&self) -> etcd_client::Txn {
-        let compares: Vec<Compare> = self
-            .compares
-            .iter()
-            .map(|(key, at)| match at {
-                0 => Compare::create_revision(key.as_str(), CompareOp::Equal, 0),
-                at => Compare::mod_revision(key.as_str(), CompareOp::Equal, *at),
-            })
-            .collect();
-        let writes: Vec<TxnOp> = self
-            .writes
-            .iter()
-            .map(|(key, value)| match value {
-                Some(value) => TxnOp::put(key.as_str(), value.to_vec(), None),
-                None => TxnOp::delete(key.as_str(), None),
-            })
-            .collect();
+        let compares: Vec<Compare> = self.compares.iter().map(|(key, at)| compare(key, *at)).collect();
+        let writes: Vec<TxnOp> =
+            self.writes.iter().map(|(key, value)| write(key, value.as_deref())).collect();
         let present: Vec<TxnOp> = self
             .compares
             .keys()
