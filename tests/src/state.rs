@@ -27,12 +27,14 @@ const KINDS: [&str; 11] = [
     "/apis/allmende.eu/v1alpha1/serviceinstances",
 ];
 /// Fields that are chance although their values do not look like it.
-const CHANCE: [&str; 8] = [
+const CHANCE: [&str; 10] = [
     "cut_revision",
     // How far the operator has followed the store.
     "revision",
-    // What is left of the running month.
+    // What is left of the running month and year.
     "until_month_end_net",
+    "until_year_end_net",
+    "months",
     "resourceVersion",
     "clusterIP",
     "clusterIPs",
@@ -120,16 +122,12 @@ impl State {
 
     fn take(&mut self, record: Record, plain: &Plain<'_>) {
         let value = &record.value;
+        // By the worker or a cluster, and not because somebody called.
+        let by_itself = matches!(value["role"].as_str(), Some("component" | "cluster"));
         match record.kind.as_str() {
-            // What the worker did by itself is there once as well; its entries name revisions, which a fault moves.
-            "audit" if value["role"] == "component" => {
-                self.lines.push(format!("etcd audit {} {}", value["action"], value["target"]));
-                return;
-            }
-            // A cluster's words are kept as often as it changed something by them, and what each found depends on the moment; a day of the
-            // quota's history is written when the hour of its job comes.
-            "audit" if value["role"] == "cluster" => return,
+            // A day of the quota's history is written when the hour of its job comes.
             "quotahistory" => return,
+            "audit" if by_itself => {}
             "audit" => {
                 let id = value["request_id"].as_str().unwrap_or_default();
                 let name = plain.names.get(id).copied().unwrap_or("a change that nobody asked for");
@@ -143,14 +141,16 @@ impl State {
             _ => {}
         }
         let mut value = record.value;
-        // What an order costs until the year's end falls by the cent while the story goes on.
-        if record.kind == "receipt"
-            && let Some(preview) = value.pointer_mut("/answer/preview")
-        {
-            *preview = Value::Null;
+        if by_itself && let Value::Object(fields) = &mut value {
+            // Names revisions and what was found at that moment.
+            fields.retain(|key, _| !matches!(key.as_str(), "changes" | "summary"));
         }
         plain.value(&mut value);
-        self.lines.push(format!("etcd {} {value}", plain.text(&record.key)));
+        let line = format!("etcd {} {value}", plain.text(&record.key));
+        // A cluster's words are kept as often as something changed by them.
+        if !(value["role"] == "cluster" && self.lines.contains(&line)) {
+            self.lines.push(line);
+        }
     }
 
     fn take_object(&mut self, path: &str, mut object: Value, plain: &Plain<'_>) {
