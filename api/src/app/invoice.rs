@@ -56,8 +56,7 @@ impl Invoices {
         (name, period): (&str, &str),
         page: &PageRequest,
     ) -> Result<Page<Versioned<Invoice>>, AppError> {
-        let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, name));
-        self.core.authorizer.require(context, scope).await?;
+        self.core.authorizer.require(context, Scope::of(member, name)).await?;
         let period: Option<Period> = if period.is_empty() {
             None
         } else {

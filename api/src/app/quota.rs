@@ -91,8 +91,7 @@ impl Quotas {
         name: &str,
         page: &PageRequest,
     ) -> Result<Page<Versioned<QuotaAccount>>, AppError> {
-        let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, name));
-        self.core.authorizer.require(context, scope).await?;
+        self.core.authorizer.require(context, Scope::of(member, name)).await?;
         let range = member.map_or_else(keys::accounts_all, keys::accounts);
         self.core.page(&range, page).await
     }

@@ -338,8 +338,7 @@ impl Tenants {
         name: &str,
         page: &PageRequest,
     ) -> Result<Page<(Versioned<Tenant>, Isolation)>, AppError> {
-        let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, name));
-        self.core.authorizer.require(context, scope).await?;
+        self.core.authorizer.require(context, Scope::of(member, name)).await?;
         let range = member.map_or_else(keys::tenants_all, keys::tenants);
         let found = self.core.page(&range, page).await?;
         let known = preflight::isolations(&self.core.store, context.now).await?;

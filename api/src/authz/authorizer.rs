@@ -34,6 +34,11 @@ pub enum Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
+    /// Of one member, or of all: then it is about the cooperative.
+    pub fn of(member: Option<&'a MemberId>, name: &'a str) -> Self {
+        member.map_or(Self::Cooperative, |member| Self::Member(member, name))
+    }
+
     /// The member, and the name as the caller sent it.
     fn member(self) -> Option<(&'a MemberId, &'a str)> {
         match self {

@@ -90,8 +90,7 @@ impl Audits {
         member: Option<&MemberId>,
         name: &str,
     ) -> Result<(), AppError> {
-        let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, name));
-        self.core.authorizer.require(context, scope).await.map(|_| ())
+        self.core.authorizer.require(context, Scope::of(member, name)).await.map(|_| ())
     }
 }
 

@@ -92,8 +92,7 @@ impl Loans {
         (parent, offers): (&str, bool),
         page: &PageRequest,
     ) -> Result<Page<LoanView>, AppError> {
-        let scope = member.map_or(Scope::Cooperative, |member| Scope::Member(member, parent));
-        self.core.authorizer.require(context, scope).await?;
+        self.core.authorizer.require(context, Scope::of(member, parent)).await?;
         let at = moment(context.now)?;
         let found = match member {
             _ if offers => self.core.page(&keys::loans_live(), page).await?,
