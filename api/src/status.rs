@@ -214,15 +214,10 @@ fn bar_text(bar: &QuotaBar) -> String {
 }
 
 fn budget_text(budget: &str, excess: &Excess) -> String {
-    let Excess { limit, committed, asked, mode } = excess;
-    let way = match mode {
-        Mode::Ask => "The limit is raised by resolution (`allmende budget set`)",
-        Mode::Block | Mode::Report => {
-            "The member's approver can raise the limit by resolution (`allmende budget set`)"
-        }
-    };
+    let Excess { limit, committed, asked, .. } = excess;
     format!(
-        "{budget}: limit {limit} EUR, committed until the year's end {committed} EUR, asked {asked} EUR. {way}"
+        "{budget}: limit {limit} EUR, committed until the year's end {committed} EUR, asked {asked} EUR. The member's approver can raise \
+         the limit by resolution (`allmende budget set`)"
     )
 }
 
