@@ -6,6 +6,7 @@ use allmende_domain::{
     audit::AuditEntry,
     ids::{MemberId, RequestId},
 };
+use allmende_identity::Identity;
 use allmende_store::{Range, Record, Store, TransactError, Txn, Versioned, keys};
 use jiff::Timestamp;
 use prost::Message;
@@ -161,25 +162,39 @@ impl Context {
         target: &str,
         summary: String,
     ) -> Result<Txn, AppError> {
-        let (actor, request_id) = (self.caller.identity.to_string(), fresh()?);
-        let key = keys::audit(self.now, &actor, &request_id);
+        let actor = self.caller.identity.to_string();
         let entry = AuditEntry {
-            made_by: None,
-            at: self.now,
-            actor,
-            role: "cluster".to_owned(),
-            deputy: false,
             member: member.cloned(),
-            action: self.row.rpc.to_owned(),
-            target: target.to_owned(),
-            request_id,
-            reason: String::new(),
             summary,
-            changes: Vec::new(),
-            refused: None,
+            ..AuditEntry::done(self.now, &actor, "cluster", self.row.rpc, target, fresh()?)
         };
-        Ok(Txn::new().audit(&key, entry))
+        Ok(audited(entry))
     }
+}
+
+/// The audit entry of what the API does by itself as time passes, in the chain of that member.
+///
+/// # Errors
+/// Never in practice: a fresh UUID is an id.
+pub fn audit_keeper(
+    now: Timestamp,
+    member: &MemberId,
+    (action, target): (&str, &str),
+    reason: &str,
+    summary: String,
+) -> Result<Txn, AppError> {
+    let actor = Identity::Component("api".to_owned()).to_string();
+    Ok(audited(AuditEntry {
+        member: Some(member.clone()),
+        reason: reason.to_owned(),
+        summary,
+        ..AuditEntry::done(now, &actor, "component", action, target, fresh()?)
+    }))
+}
+
+/// The transaction that writes an entry under its own key.
+fn audited(entry: AuditEntry) -> Txn {
+    Txn::new().audit(&keys::audit(entry.at, &entry.actor, &entry.request_id), entry)
 }
 
 impl Change {
@@ -192,22 +207,15 @@ impl Change {
         summary: String,
         reason: &str,
     ) -> Txn {
-        let entry = AuditEntry {
-            at: self.now,
-            actor: self.actor.principal.clone(),
-            role: self.actor.role.clone(),
+        let Actor { principal, role, .. } = &self.actor;
+        audited(AuditEntry {
             deputy: self.actor.deputy,
             made_by: self.actor.made_by.clone(),
             member: member.cloned(),
-            action: rpc.to_owned(),
-            target: target.to_owned(),
-            request_id: self.request_id.clone(),
             reason: reason.to_owned(),
             summary,
-            changes: Vec::new(),
-            refused: None,
-        };
-        Txn::new().audit(&keys::audit(self.now, &self.actor.principal, &self.request_id), entry)
+            ..AuditEntry::done(self.now, principal, role, rpc, target, self.request_id.clone())
+        })
     }
 }
 

@@ -70,20 +70,11 @@ fn entry(
         .to_string()
         .parse()
         .map_err(|_| StoreError::Unavailable("a fresh UUID is no id".to_owned()))?;
+    let key = keys::audit(now, ACTOR, &request_id);
     let entry = AuditEntry {
-        made_by: None,
-        at: now,
-        actor: ACTOR.to_owned(),
-        role: "component".to_owned(),
-        deputy: false,
         member,
-        action: format!("billing/{action}"),
-        target,
-        request_id: request_id.clone(),
-        reason: String::new(),
         summary,
-        changes: Vec::new(),
-        refused: None,
+        ..AuditEntry::done(now, ACTOR, "component", &format!("billing/{action}"), &target, request_id)
     };
-    Ok(Txn::new().audit(&keys::audit(now, ACTOR, &request_id), entry))
+    Ok(Txn::new().audit(&key, entry))
 }

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use allmende_domain::{
-    audit::{Attempts, AuditEntry, Refused},
+    audit::{AuditEntry, Refused},
     ids::MemberId,
 };
 use allmende_evidence::SigningKey;
@@ -146,20 +146,10 @@ impl Keeper {
 }
 
 fn entry(refused: &Refused, member: Option<MemberId>, now: Timestamp) -> Result<AuditEntry, AppError> {
-    let Attempts { count, first, last } = refused.attempts.clone();
     Ok(AuditEntry {
-        at: now,
-        actor: refused.principal.clone(),
-        role: String::new(),
-        deputy: false,
-        made_by: None,
         member,
-        action: refused.rpc.clone(),
-        target: refused.target.clone(),
-        request_id: fresh()?,
-        reason: String::new(),
-        summary: format!("{count} abgewiesen"),
-        changes: Vec::new(),
-        refused: Some(Attempts { count, first, last }),
+        summary: format!("{} abgewiesen", refused.attempts.count),
+        refused: Some(refused.attempts.clone()),
+        ..AuditEntry::done(now, &refused.principal, "", &refused.rpc, &refused.target, fresh()?)
     })
 }

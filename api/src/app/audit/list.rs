@@ -247,21 +247,8 @@ mod tests {
     use super::*;
 
     fn entry(target: &str) -> AuditEntry {
-        AuditEntry {
-            at: Timestamp::UNIX_EPOCH,
-            actor: "a".into(),
-            role: String::new(),
-            deputy: false,
-            made_by: None,
-            member: None,
-            action: "allmende.v1.TenantService/CreateTenant".into(),
-            target: target.into(),
-            request_id: "00000000-0000-4000-8000-000000000001".parse().unwrap(),
-            reason: String::new(),
-            summary: String::new(),
-            changes: Vec::new(),
-            refused: None,
-        }
+        let (action, id) = ("allmende.v1.TenantService/CreateTenant", "00000000-0000-4000-8000-000000000001");
+        AuditEntry::done(Timestamp::UNIX_EPOCH, "a", "", action, target, id.parse().unwrap())
     }
 
     #[test]

@@ -171,21 +171,13 @@ impl Chain {
              danach vor der Rückspielung geschah, steht nur in Auszügen und Köpfen von damals",
             present.epoch
         );
+        // Its place is before the next one.
+        let at = next.value.at.checked_sub(1.microseconds()).unwrap_or(next.value.at);
+        let actor = Identity::Component("api".to_owned()).to_string();
         let entry = AuditEntry {
-            made_by: None,
-            // Its place is before the next one.
-            at: next.value.at.checked_sub(1.microseconds()).unwrap_or(next.value.at),
-            actor: Identity::Component("api".to_owned()).to_string(),
-            role: String::new(),
-            deputy: false,
             member: Some(member.clone()),
-            action: RESTORE_ACTION.to_owned(),
-            target: "store".to_owned(),
-            request_id: fresh()?,
-            reason: String::new(),
             summary,
-            changes: Vec::new(),
-            refused: None,
+            ..AuditEntry::done(at, &actor, "", RESTORE_ACTION, "store", fresh()?)
         };
         let sealed = SealedEntry { revision: next.revision.0, entry };
         serde_json::to_string(&sealed).map(Some).map_err(AppError::internal)

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use allmende_domain::{
-    audit::AuditEntry,
     ids::MemberId,
     quota::loan::{Loan, LoanState, Moment},
 };
@@ -15,14 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Loans, moment, write};
 use crate::{
-    core::{Core, fresh},
+    core::{Core, audit_keeper},
     error::AppError,
 };
 
 /// Pause between two passes.
 const EVERY: Duration = Duration::from_secs(15);
-/// Who it is in the audit.
-const ACTOR: &str = "allmende://component/api";
 
 /// See the module.
 #[derive(Clone)]
@@ -143,23 +140,8 @@ impl LoanKeeper {
 fn told(loan: &Loan, summary: &str, now: Timestamp) -> Result<Txn, AppError> {
     let sides: Vec<&MemberId> = std::iter::once(&loan.lender).chain(&loan.borrower).collect();
     sides.into_iter().try_fold(Txn::new(), |txn, member| {
-        let request_id = fresh()?;
-        let key = keys::audit(now, ACTOR, &request_id);
-        let entry = AuditEntry {
-            at: now,
-            actor: ACTOR.to_owned(),
-            role: "component".to_owned(),
-            deputy: false,
-            made_by: None,
-            member: Some(member.clone()),
-            action: "allmende.v1.LoanService".to_owned(),
-            target: loan.name_for(member),
-            request_id,
-            reason: String::new(),
-            summary: summary.to_owned(),
-            changes: Vec::new(),
-            refused: None,
-        };
-        Ok(txn.audit(&key, entry))
+        let target = loan.name_for(member);
+        let action = "allmende.v1.LoanService";
+        Ok(txn.and(audit_keeper(now, member, (action, &target), "", summary.to_owned())?))
     })
 }

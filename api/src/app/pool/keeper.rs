@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use allmende_domain::{
     account::{QuotaAccount, Target},
-    audit::AuditEntry,
     cluster::Cluster,
     ids::{ClusterId, MemberId},
     quota::{
@@ -20,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Divided, Pools, digest, total};
 use crate::{
-    core::{Core, fresh},
+    core::{Core, audit_keeper},
     error::AppError,
 };
 
@@ -30,8 +29,6 @@ const EVERY: Duration = Duration::from_secs(5);
 const BATCH: usize = 40;
 /// Conflicts with orders of the same members, one batch after the other.
 const ATTEMPTS: usize = 8;
-/// Who it is in the audit.
-const ACTOR: &str = "allmende://component/api";
 
 /// See the module.
 #[derive(Clone)]
@@ -244,22 +241,7 @@ fn carved(cluster: &Cluster, before: &QuotaAccount, next: &QuotaAccount) -> Resu
 
 /// An entry in the member's audit.
 fn told(account: &QuotaAccount, summary: String, resolution: &str, now: Timestamp) -> Result<Txn, AppError> {
-    let request_id = fresh()?;
-    let key = keys::audit(now, ACTOR, &request_id);
-    let entry = AuditEntry {
-        at: now,
-        actor: ACTOR.to_owned(),
-        role: "component".to_owned(),
-        deputy: false,
-        made_by: None,
-        member: Some(account.member.clone()),
-        action: "allmende.v1.PoolService/ApplyPoolRule".to_owned(),
-        target: format!("members/{}/entitlements/{}", account.member, account.cluster),
-        request_id,
-        reason: resolution.to_owned(),
-        summary,
-        changes: Vec::new(),
-        refused: None,
-    };
-    Ok(Txn::new().audit(&key, entry))
+    let target = format!("members/{}/entitlements/{}", account.member, account.cluster);
+    let action = "allmende.v1.PoolService/ApplyPoolRule";
+    audit_keeper(now, &account.member, (action, &target), resolution, summary)
 }

@@ -72,6 +72,32 @@ pub struct Attempts {
 }
 
 impl AuditEntry {
+    /// Something that was done by the right `role`, for nobody's deputy, and nothing more: the rest is added where there is any.
+    pub fn done(
+        at: Timestamp,
+        actor: &str,
+        role: &str,
+        action: &str,
+        target: &str,
+        request_id: RequestId,
+    ) -> Self {
+        Self {
+            at,
+            actor: actor.to_owned(),
+            role: role.to_owned(),
+            deputy: false,
+            made_by: None,
+            member: None,
+            action: action.to_owned(),
+            target: target.to_owned(),
+            request_id,
+            reason: String::new(),
+            summary: String::new(),
+            changes: Vec::new(),
+            refused: None,
+        }
+    }
+
     /// The same with its texts cut to [`TEXT_MAX`] characters, so that no caller can make an entry that cannot be stored or sealed.
     #[must_use]
     pub fn bounded(mut self) -> Self {
