@@ -63,7 +63,7 @@ async fn open(endpoint: String) -> Store {
     let config = StoreConfig { timeout: Duration::from_millis(700), ..StoreConfig::new(vec![endpoint]) };
     let store = Store::connect(&config).await.unwrap().indexed();
     store.index_loaded().await;
-    // As the API is by default. In groups about one run in three has a history that is not linearizable (docs/adr/0021).
+    // As the API is by default. In groups three of twelve runs had a history that is not linearizable (docs/adr/0021).
     if std::env::var_os("ALLMENDE_QUOTA_GROUPED").is_some() { store.grouped(128) } else { store }
 }
 
